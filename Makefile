@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine with Python 3.11, pip and make:
+#   make run    the demo: several labs' exports into ./data
+#   make test   checks and the whole test suite
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check lock clean
+
+run: .venv/installed
+	@$(BIN)/neurobalance demo
+
+test: check
+	@$(BIN)/python -m pytest
+
+check: .venv/installed
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+# every package with its hash; the project itself in place, without asking for anything else
+.venv/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -m venv .venv
+	@echo "Installing the locked packages into .venv (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# anew from pyproject.toml; uv resolves for all platforms and writes no address
+lock:
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --extra dev pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf .venv data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,159 @@
+"""The `neurobalance` command. Heavy libraries are imported inside the commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+app = typer.Typer(
+    name="neurobalance",
+    help="Lab exports in, neurotransmitter balance metrics out, and every row accounted for.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Home = Annotated[
+    Path, typer.Option("--home", envvar="NEUROBALANCE_HOME", help="Folder of inbox, archive, ledger and outputs.")
+]
+LabName = Annotated[str | None, typer.Option("--lab", help="Name of the lab.")]
+_DATA = Path("data")
+
+
+class WrongUsage(typer.BadParameter):
+    """Wrong usage: exit status 2."""
+
+
+def _settings(home: Path, **others: object) -> Settings:
+    """Settings for this home, with Prefect's own database inside it and no call to anywhere else."""
+    home = home.expanduser().absolute()
+    os.environ["NEUROBALANCE_HOME"] = str(home)
+    defaults = {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    from schemas.settings import Settings
+
+    return Settings(home=home, **others)
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path] | None, typer.Argument(help="Exports; without any, what waits in the inbox.")] = None,
+    lab: LabName = None,
+    home: Home = _DATA,
+) -> None:
+    """Take in exports: archive, read, validate, commit, compute, publish.
+
+    Named files need --lab and stay where they are; files in <home>/inbox/<lab>/ are removed once they are
+    committed. Quarantined rows are no error; they are counted and told by `show`.
+    """
+    if files and not lab:
+        raise WrongUsage("which lab sent these files? Say --lab NAME", param_hint="--lab")
+    if missing := [number for number, file in enumerate(files or [], 1) if not file.is_file()]:
+        raise WrongUsage(f"no such file: argument {', '.join(map(str, missing))}", param_hint="FILES")
+    settings = _settings(home)
+    from flows import views
+    from tasks.discover import archive
+
+    exports = [archive(settings, lab, file) for file in files or [] if lab]
+    views.print_run(_run_flow(settings, lab, exports if files else None))
+
+
+def _run_flow(settings: Settings, lab: str | None, exports: list | None) -> dict[str, int]:
+    from flows.ingest import ingest as ingest_flow
+
+    named = [f"{export.lab}/{export.sha256}" for export in exports] if exports is not None else None
+    return ingest_flow(home=str(settings.home), lab=lab, exports=named, inbox=str(settings.inbox) if settings.inbox else None)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="An export.")],
+    lab: Annotated[str, typer.Option("--lab", help="Read it as an export of this lab.")] = "unnamed",
+    home: Home = _DATA,
+) -> None:
+    """Tell what would happen to a file: layout, columns, rows, reasons. Writes nothing."""
+    if not file.is_file():
+        raise WrongUsage("no such file", param_hint="FILE")
+    settings = _settings(home)
+    from flows import views
+
+    views.print_check(settings, lab, file)
+
+
+@app.command()
+def show(
+    export: Annotated[str, typer.Argument(metavar="HASH", help="First characters (4 or more) of an export's hash.")],
+    rows: Annotated[int, typer.Option(help="How many quarantined rows to print at most.")] = 50,
+    home: Home = _DATA,
+) -> None:
+    """Show one export: its name, its receipt, and its quarantined rows with their text and reasons."""
+    settings = _settings(home)
+    from flows import views
+
+    if len(export) < 4 or not set(export.lower()) <= set("0123456789abcdef"):
+        raise WrongUsage("give at least 4 hexadecimal characters of the hash", param_hint="HASH")
+    if not views.print_export(settings, export.lower(), rows):
+        raise WrongUsage("no export, or more than one, has a hash that starts so", param_hint="HASH")
+
+
+@app.command()
+def status(home: Home = _DATA) -> None:
+    """Show exports by lab, quarantine by reason, and the months that are published."""
+    settings = _settings(home)
+    from flows import views
+
+    views.print_status(settings)
+
+
+@app.command()
+def catalogue(
+    what: Annotated[Literal["analytes", "metrics", "units", "specimens", "layouts"], typer.Argument()],
+    home: Home = _DATA,
+) -> None:
+    """List what is known: analytes, metrics, units, specimens or layouts, with those of this home."""
+    settings = _settings(home)
+    from flows import views
+
+    views.print_catalogue(settings, what)
+
+
+@app.command()
+def demo(home: Home = _DATA) -> None:
+    """Take in the example exports of several labs and show what comes out."""
+    settings = _settings(home, inbox=Path(__file__).parents[1] / "examples" / "inbox")
+    from flows.demo import run_demo
+
+    run_demo(settings, lambda: _run_flow(settings, None, None))
+
+
+def main() -> None:
+    """Run the command. Exit status: 0 all accounted for, 2 wrong usage, 1 the run could not do its work."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("NEUROBALANCE_DEBUG"):
+            raise
+        from flows.quiet import said_safely
+
+        print(f"neurobalance: {said_safely('failed', error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Ingestion: inbox -> archive -> read, standardise, validate -> ledger -> metrics -> outputs.
+
+The flow receives labs and hashes, never names; tasks stand only on stages that touch the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.quiet import quiet
+from schemas.settings import Settings
+from tasks.discover import Export, Waiting, archive_inbox, archived_path, leave_inbox
+from tasks.ledger import Ledger, Prepared, Staged
+from tasks.prepare import Bench, prepare
+from tasks.publish import Publisher
+
+#: Exports that are read and committed together: enough for a second of work or more.
+EXPORTS_PER_BATCH = 500
+BYTES_PER_BATCH = 256 * 1024 * 1024
+_RETRIES = {"retries": 3, "retry_delay_seconds": [1, 5, 20], "retry_jitter_factor": 0.5}
+
+
+def _run_name() -> str:
+    given = flow_run.parameters
+    what = f"{len(given['exports'])} named exports" if given.get("exports") else given.get("lab") or "all labs"
+    return f"ingest {what} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+
+
+@task(name="discover", **_RETRIES)
+@quiet("discover")
+def discover(settings: Settings, lab: str | None) -> dict[Export, list[Waiting]]:
+    """Archive what waits in the inbox."""
+    return archive_inbox(settings, lab)
+
+
+@task(name="read and validate")
+@quiet("read and validate")
+def read_batch(bench: Bench, lab: str, exports: list[Export]) -> tuple[list[Prepared], list[Staged]]:
+    """Read, standardise, validate and stage one batch; what the ledger holds already is left out."""
+    receipts = Ledger(bench.settings.ledger).open().receipts(lab)
+    known = dict(receipts.select("export", "reading_hash").iter_rows())
+    return prepare(bench, exports, known)
+
+
+@task(name="commit", **_RETRIES)
+@quiet("commit")
+def commit_batch(settings: Settings, lab: str, prepared: list[Prepared], staged: list[Staged]) -> dict[Export, int]:
+    """Append one batch to the ledger: exactly once, however often it is tried."""
+    return Ledger(settings.ledger).commit(lab, prepared, staged) if prepared else {}
+
+
+@task(name="publish", **_RETRIES)
+@quiet("publish")
+def publish_outputs(bench: Bench, labs: list[str] | None) -> dict[str, list[str]]:
+    """Rebuild the outputs that are older than the ledger."""
+    return Publisher(bench.settings, bench.catalogue).publish(labs)
+
+
+def _batches(settings: Settings, exports: list[Export]) -> Iterator[tuple[str, list[Export]]]:
+    """Exports by lab, in the order given, in batches of bounded number and size."""
+    by_lab: dict[str, list[Export]] = {}
+    for export in exports:
+        by_lab.setdefault(export.lab, []).append(export)
+    for lab, mine in by_lab.items():
+        batch: list[Export] = []
+        size = 0
+        for export in mine:
+            length = archived_path(settings, export).stat().st_size
+            if batch and (len(batch) >= EXPORTS_PER_BATCH or size + length > BYTES_PER_BATCH):
+                yield lab, batch
+                batch, size = [], 0
+            batch.append(export)
+            size += length
+        yield lab, batch
+
+
+@flow(name="ingest", flow_run_name=_run_name)
+@quiet("ingest")
+def ingest(
+    home: str | None = None, lab: str | None = None, exports: list[str] | None = None, inbox: str | None = None
+) -> dict[str, int]:
+    """Take in what waits in the inbox, or the archived exports that are named.
+
+    home: folder of inbox, archive, ledger and outputs (default: NEUROBALANCE_HOME, then ./data).
+    lab: only this lab. exports: archived exports as `<lab>/<sha256>`; then the inbox is not looked at.
+    inbox: another inbox (`<inbox>/<lab>/...`), from which nothing is removed.
+    Returns counts: exports, new_editions, accepted, quarantined (rows of the new editions),
+    unreadable (exports), months (rebuilt).
+    """
+    given = {"home": home, "inbox": inbox}
+    settings = Settings(**{name: Path(text) for name, text in given.items() if text})
+    settings.pseudonym_key()  # a home that may not start says so before it does any work
+    bench = Bench.of(settings)
+    log = get_run_logger()
+    # what an earlier run committed and could not publish is healed first
+    healed = publish_outputs(bench, [lab] if lab else None)
+    if exports is None:
+        files = discover(settings, lab)
+        found = list(files)
+    else:
+        files, found = {}, [Export(*text.rsplit("/", 1)) for text in exports]
+    fresh: dict[Export, int] = {}
+    for name, batch in _batches(settings, found):
+        prepared, staged = read_batch(bench, name, batch)
+        fresh |= commit_batch(settings, name, prepared, staged)
+        leave_inbox(settings, [file for export in batch for file in files.get(export, [])])
+    rebuilt = publish_outputs(bench, sorted({export.lab for export in found}) or None)
+    counts = report(settings, found, fresh)
+    counts["months"] = sum(len(months) for months in (*healed.values(), *rebuilt.values()))
+    log.info("exports %(exports)d, new editions %(new_editions)d, accepted %(accepted)d, quarantined %(quarantined)d", counts)
+    return counts
+
+
+def receipts_of(settings: Settings, exports: list[Export]) -> pl.DataFrame:
+    """The newest receipts of `exports`, in their order: columns of the ledger's receipts and lab, edition."""
+    wanted = pl.DataFrame({"lab": [e.lab for e in exports], "export": [e.sha256 for e in exports]},
+                          schema={"lab": pl.String, "export": pl.String})  # fmt: skip
+    receipts = Ledger(settings.ledger).open().receipts()
+    return wanted.join(receipts, on=["lab", "export"], how="inner", maintain_order="left")
+
+
+def report(settings: Settings, found: list[Export], fresh: dict[Export, int]) -> dict[str, int]:
+    """Publish receipts and a summary as Prefect artifacts: counts, rules and hashes, never names or values."""
+    receipts = receipts_of(settings, found)
+    rows = []
+    for said in receipts.to_dicts():
+        export = Export(said["lab"], said["export"])
+        reasons = "; ".join(f"{r['reason']}: {r['count']}" for r in said["reason_counts"])
+        rows.append({
+            "lab": said["lab"], "export": said["export"][:12], "edition": said["edition"],
+            "new": "yes" if export in fresh else "no", "layout": said["layout"] or "none", "rows": said["rows"],
+            "accepted": said["accepted_rows"], "quarantined": said["quarantined_rows"],
+            "reasons": said["reason"] or reasons,
+        })  # fmt: skip
+    new = [row for row in rows if row["new"] == "yes"]
+    counts = {
+        "exports": len(found),
+        "new_editions": len(fresh),
+        "accepted": sum(row["accepted"] for row in new),
+        "quarantined": sum(row["quarantined"] for row in new),
+        "unreadable": sum(row["layout"] == "none" or (row["rows"] == 0 and bool(row["reasons"])) for row in new),
+    }
+    if rows:
+        create_table_artifact(key="receipts", table=rows, description="What became of each export of this run")
+    create_markdown_artifact(key="ingest-summary", markdown=_summary(counts), description="Summary of this run")
+    return counts
+
+
+def _summary(counts: dict[str, int]) -> str:
+    lines = [f"| {name.replace('_', ' ')} | {count} |" for name, count in counts.items()]
+    return "\n".join(["| what | count |", "|---|---:|", *lines]) + (
+        "\n\nQuarantined rows are in the ledger with their reasons. `neurobalance show HASH` tells them with their "
+        "text, and how to mend them."
+    )

@@ -1,0 +1,209 @@
+"""What the command prints. Names and texts of exports are shown by `show` and `check` only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from schemas.settings import Settings
+from tasks.discover import Arrival, Export
+from tasks.ledger import Ledger, Snapshot
+from tasks.prepare import Account, Bench, Source, judged
+from tasks.validate import RULES
+
+console = Console(highlight=False, soft_wrap=False)
+
+
+def table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """A plain table; `numbers` are the columns that stand to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return made
+
+
+def text_of(value: object) -> str:
+    """A cell of an export as it may be printed: control characters made visible, markup without effect."""
+    shown = "" if value is None else str(value)
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+    return escape(shown if len(shown) <= 80 else shown[:77] + "...")
+
+
+def reasons_text(receipt: dict) -> str:
+    """The reasons of a receipt with their counts."""
+    counted = [f"{r['reason']}: {r['count']}" for r in receipt["reason_counts"]]
+    return "; ".join(([receipt["reason"]] if receipt["reason"] else []) + counted)
+
+
+def print_run(counts: dict[str, int]) -> None:
+    """What one run did."""
+    if not counts["exports"]:
+        console.print("Nothing waits in the inbox.")
+    elif not counts["new_editions"]:
+        console.print(f"{counts['exports']} exports, all in the ledger already: nothing changed.")
+    else:
+        console.print(
+            f"{counts['exports']} exports, {counts['new_editions']} new: {counts['accepted']} rows accepted, "
+            f"{counts['quarantined']} quarantined; months published: {counts['months']}."
+        )
+    if counts["quarantined"] or counts["unreadable"]:
+        console.print(f"Quarantined rows: {counts['quarantined']}. Exports that could not be read: {counts['unreadable']}.")
+        console.print("`neurobalance status` lists the reasons, `neurobalance show HASH` the rows and how to mend them.")
+
+
+def receipts_table(receipts: pl.DataFrame) -> Table:
+    """Receipts without names: lab, hash, layout, counts, reasons."""
+    made = table("Receipts", "lab", "export", "layout", "rows", "accepted", "quarantined", "reasons",
+                 numbers=("rows", "accepted", "quarantined"))  # fmt: skip
+    for r in receipts.sort("lab", "received_at", "export").to_dicts():
+        made.add_row(escape(r["lab"]), r["export"][:12], r["layout"] or "none", str(r["rows"]), str(r["accepted_rows"]),
+                     str(r["quarantined_rows"]), reasons_text(r))  # fmt: skip
+    return made
+
+
+def print_status(settings: Settings) -> None:
+    """Exports, quarantine by reason, months published."""
+    receipts = _snapshot(settings).receipts() if (settings.ledger / "_delta_log").exists() else None
+    if receipts is None or receipts.is_empty():
+        console.print("No export yet. Put files into inbox/<lab>/ of the home folder, or name them: ingest --lab L FILES")
+        return
+    made = table("Exports", "lab", "exports", "unreadable", "rows", "accepted", "quarantined", "last receipt (UTC)",
+                 numbers=("exports", "unreadable", "rows", "accepted", "quarantined"))  # fmt: skip
+    for lab, group in receipts.group_by("lab", maintain_order=True):
+        last = group["received_at"].max()
+        made.add_row(
+            escape(str(lab[0])), str(len(group)), str(len(group) - group["reason"].null_count()), str(group["rows"].sum()),
+            str(group["accepted_rows"].sum()), str(group["quarantined_rows"].sum()), f"{last:%Y-%m-%d %H:%M}",
+        )  # fmt: skip
+    console.print(made)
+    reasons: Counter[tuple[str, str]] = Counter()
+    for r in receipts.to_dicts():
+        for said in r["reason_counts"]:
+            reasons[(r["lab"], said["reason"])] += said["count"]
+    if reasons:
+        made = table("\nQuarantine", "lab", "reason", "rows", "how to mend it", numbers=("rows",))
+        for (lab, reason), count in sorted(reasons.items(), key=lambda item: (item[0][0], -item[1])):
+            made.add_row(escape(lab), reason, str(count), RULES[reason].mend if reason in RULES else "")
+        console.print(made)
+    made = table("\nMonths published", "lab", "months")
+    for folder in sorted((settings.outputs / "metrics").glob("*")):
+        months = sorted(path.stem for path in folder.glob("*.parquet") if path.stem != "undated")
+        made.add_row(escape(folder.name), ", ".join(months))
+    console.print(made)
+
+
+def print_export(settings: Settings, start: str, limit: int) -> bool:
+    """One export with its name, receipt, and quarantined rows; False where the hash names none or several."""
+    snapshot = _snapshot(settings)
+    found = snapshot.receipts().filter(pl.col("export").str.starts_with(start))
+    if len(found) != 1:
+        return False
+    receipt = found.to_dicts()[0]
+    made = table(f"Export {receipt['export'][:12]} of lab {escape(receipt['lab'])}", "what", "")
+    skipped = "; ".join(f"{s['name']}: {s['count']}" for s in receipt["skipped"])
+    for name, value in (
+        ("name", text_of(receipt["name"])), ("sha-256", receipt["export"]), ("size", f"{receipt['size']} bytes"),
+        ("edition", str(receipt["edition"])), ("layout", receipt["layout"] or "none"),
+        ("received (UTC)", f"{receipt['received_at']:%Y-%m-%d %H:%M:%S}"), ("rows", str(receipt["rows"])),
+        ("accepted", str(receipt["accepted_rows"])), ("quarantined", str(receipt["quarantined_rows"])),
+        ("skipped", skipped or "nothing"), ("notes", "; ".join(map(text_of, receipt["notes"])) or "none"),
+        ("reasons", escape(reasons_text(receipt)) or "none"),
+    ):  # fmt: skip
+        made.add_row(name, value)
+    console.print(made)
+    rows = snapshot.rows(receipt["lab"]).filter((pl.col("export") == receipt["export"]) & ~pl.col("accepted"))
+    quarantined = rows.sort("row", "item").head(limit).collect()
+    _print_quarantined(quarantined, receipt["quarantined_rows"])
+    return True
+
+
+def _print_quarantined(rows: pl.DataFrame, total: int) -> None:
+    if not total:
+        return
+    made = table(f"\nQuarantined rows ({len(rows)} of {total})", "row", "item", "sample", "analyte", "value", "unit", "reasons",
+                 numbers=("row",))  # fmt: skip
+    for r in rows.to_dicts():
+        said = "; ".join(r["reasons"]) + (f" ({r['hint']})" if r["hint"] else "")
+        cells = [text_of(r[name]) for name in ("item", "sample", "sent_analyte", "sent_value", "sent_unit")]
+        if r["raw"] is not None:
+            cells[2] = text_of(r["raw"])
+        made.add_row(str(r["row"]), *cells, said)
+    console.print(made)
+    made = table("\nHow to mend them", "reason", "mend")
+    for reason in sorted({reason for reasons in rows["reasons"] for reason in reasons}):
+        made.add_row(reason, RULES[reason].mend)
+    console.print(made)
+
+
+def print_check(settings: Settings, lab: str, file: Path) -> None:
+    """What would happen to a file; nothing is written."""
+    bench = Bench.of(settings)
+    digest = hashlib.file_digest(file.open("rb"), "sha256").hexdigest()
+    source = Source(Export(lab, digest), file, Arrival(file.name, file.stat().st_size, datetime.now(UTC)))
+    reading = bench.reading_of(source)
+    account = Account()
+    quarantined: list[pl.DataFrame] = []
+    from schemas.export import Unreadable
+
+    try:
+        for frame in judged(bench, source, reading, account):
+            if sum(map(len, quarantined)) < 50:
+                quarantined.append(frame.filter(~pl.col("accepted")).head(50))
+    except Unreadable as error:
+        account.reason = str(error)
+    made = table(f"Check of {text_of(file.name)} as an export of lab {escape(lab)}", "what", "")
+    fits = [f"{name}: {'fits' if fit else 'does not fit'}, {escape(why)}" for name, fit, why in reading.considered]
+    for name, value in (
+        ("sha-256", digest), ("layout", account.layout or "none"), ("considered", "\n".join(fits) or "none"),
+        ("columns used", ", ".join(f"{text_of(theirs)} -> {ours}" for ours, theirs in account.columns_used.items()) or "none"),
+        ("columns not used", ", ".join(map(text_of, account.columns_unused)) or "none"),
+        ("rows", str(account.rows)), ("accepted", str(account.accepted)), ("quarantined", str(account.quarantined)),
+        ("skipped", "; ".join(f"{what}: {n}" for what, n in account.skipped.items()) or "nothing"),
+        ("notes", "; ".join(map(text_of, account.notes)) or "none"), ("reason", escape(account.reason or "none")),
+    ):  # fmt: skip
+        made.add_row(name, value)
+    console.print(made)
+    if account.layout:
+        console.print(f"To pin the layout, write into labs.toml of the home folder:  \\[{escape(lab)}]  layouts = \\[\"{account.layout}\"]")
+    else:
+        console.print("`neurobalance catalogue layouts` lists the layouts; docs/add-a-layout.md tells how to write one.")
+    rows = pl.concat(quarantined) if quarantined else pl.DataFrame()
+    _print_quarantined(rows.head(50), account.quarantined)
+
+
+def print_catalogue(settings: Settings, what: str) -> None:
+    """One part of the catalogue as a table."""
+    bench = Bench.of(settings)
+    known = bench.catalogue
+    if what == "analytes":
+        made = table("Analytes", "id", "name", "class", "molar mass (g/mol)", "HMDB", "ChEBI", numbers=("molar mass (g/mol)",))
+        for a in known.analytes.values():
+            made.add_row(a.id, escape(a.name), a.class_, f"{a.molar_mass:g}" if a.molar_mass else "", a.hmdb, a.chebi)
+    elif what == "metrics":
+        made = table("Metrics", "id", "formula", "unit", "specimens", "studied in", "evidence", "computed")
+        for m in known.metrics.values():
+            computed = "yes" if m.computed else f"no: {m.not_computed_because}"
+            made.add_row(m.id, escape(m.formula_text), m.unit, ", ".join(m.specimens), ", ".join(m.studied_in), m.evidence_grade, computed)
+    elif what == "specimens":
+        made = table("Specimens", "id", "name", "compartment", "bases")
+        for s in known.specimens.values():
+            made.add_row(s.id, s.name, s.compartment, ", ".join(s.bases))
+    elif what == "layouts":
+        made = table("Layouts", "name", "title", "reader", "labs")
+        for layout in bench.layouts.values():
+            made.add_row(layout.name, escape(layout.title), layout.reader, ", ".join(layout.labs) or "any")
+    else:
+        made = table("Units: an amount, then per what", "amounts", "per")
+        made.add_row(escape(", ".join(sorted(known.units.amounts))), escape(", ".join(sorted(known.units.denominators))))
+    console.print(made)
+
+
+def _snapshot(settings: Settings) -> Snapshot:
+    return Ledger(settings.ledger).open()

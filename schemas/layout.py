@@ -1,0 +1,181 @@
+"""A layout: the TOML description of how one lab's or one instrument's export maps onto our columns."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from schemas.export import TEXT_COLUMNS
+
+BUILT_IN = Path(__file__).parent / "layouts"
+
+
+class LayoutError(ValueError):
+    """A layout file that cannot be used. The message names the file, the key and the mend."""
+
+
+class Part(BaseModel):
+    """A table of a layout file; keys that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Detect(Part):
+    """By what an export is recognised, from the head of its content only."""
+
+    starts: str | None = Field(None, description="regular expression that the first lines must match")
+    headers: tuple[str, ...] = Field((), description="headers that must all be there, in any order")
+    always: bool = Field(False, description="fits whatever the reader can read")
+
+
+class Values(Part):
+    """How values are written."""
+
+    decimal: Literal["auto", ".", ","] = Field("auto", description="decimal mark; auto: what the file proves")
+    thousands: Literal["", ",", ".", " ", "'"] = Field("", description="mark between thousands")
+    missing: tuple[str, ...] = Field(("", "NA", "N/A", "null", "-", "."), description="texts for no value")
+    not_detected: tuple[str, ...] = Field(
+        ("nd", "n.d.", "not detected", "none detected"), description="below an unknown limit, unless lloq says it"
+    )
+    below: tuple[str, ...] = Field(
+        ("<LLOQ", "<LOQ", "<LOD", "BLQ", "BLOQ", "BQL", "<LLQ"), description="below the lower limit"
+    )
+    above: tuple[str, ...] = Field((">ULOQ", ">ULQ", "ALQ", "AQL"), description="above the upper limit")
+    lloq: dict[str, float] = Field({}, description="analyte id -> lower limit in the unit of its results, undiluted")
+    uloq: dict[str, float] = Field({}, description="analyte id -> upper limit in the unit of its results, undiluted")
+    zero_is_not_detected: bool = Field(False, description="0 means not detected")
+    rel_sd: Literal["percent", "fraction"] = Field("percent", description="how rel_sd is written")
+
+
+class Times(Part):
+    """How times are written."""
+
+    formats: tuple[str, ...] = Field((), description="strptime formats tried after ISO 8601, in order")
+    timezone: str | None = Field(None, description="IANA name for clock times without an offset")
+    locale: str = Field("en", description="language of month names, for example de or fr")
+    source: tuple[Literal["collected", "acquired", "reported"], ...] = Field(
+        ("collected",), description="which times may stand for the collection, in order"
+    )
+
+
+class RoleRule(Part):
+    """Rows whose `column` matches `matches` have the role `role`, whatever the export says."""
+
+    column: str = Field(description="one of our columns, for example sample or analyte")
+    matches: str = Field(description="regular expression, found anywhere, without regard to case")
+    role: Literal["sample", "qc", "calibrator", "blank", "internal standard"]
+
+
+class Wide(Part):
+    """One row per sample, one column per analyte."""
+
+    header: str | None = Field(
+        None, description="regular expression with groups analyte and unit for headers such as `Dopamine (nmol/L)`"
+    )
+    unit_row: bool = Field(False, description="the row after the headers holds the units")
+    columns: dict[str, str] = Field({}, description="header -> analyte text; empty: every header the catalogue knows")
+
+
+class Samples(Part):
+    """What identifies a sample, and what happens to repeated measurements."""
+
+    unique: Literal["lab", "run", "subject"] = Field(
+        "subject",
+        description="sample ids are unique in the lab, in a run, or within their subject "
+        "(where there is no subject, within the export)",
+    )
+    replicates: Literal["refuse", "mean", "diluted if above uloq"] = Field(
+        "refuse", description="how repeated measurements of one sample in one export are resolved"
+    )
+    methods: tuple[str, ...] = Field((), description="methods from best to worst; empty: two methods conflict")
+
+
+class Layout(Part):
+    """One layout file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str = ""
+    extends: str | None = Field(None, description="name of a layout whose keys this one starts from")
+    reader: str = "delimited"
+    labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
+    detect: Detect = Detect()
+    encoding: str | None = Field(None, description="Python codec name; unset: what the bytes prove")
+    delimiter: str | None = Field(None, description="one character; unset: what the head proves")
+    header_row: int | None = Field(None, ge=1, description="1-based; unset: the first row with known headers")
+    sheets: tuple[str, ...] = Field((), description="sheets of a workbook; empty: all")
+    columns: dict[str, tuple[str, ...]] = Field({}, description="our column -> headers it may have")
+    constants: dict[str, str] = Field({}, description="our column -> text where the export has none")
+    wide: Wide | None = None
+    values: Values = Values()
+    times: Times = Times()
+    vocabulary: tuple[str, ...] = Field((), description="vocabularies for abbreviations, for example amino_acids")
+    analytes: dict[str, str] = Field({}, description="text or local code -> analyte or metric id")
+    specimens: dict[str, str] = Field({}, description="text -> specimen id")
+    units: dict[str, str] = Field({}, description="unit text -> a unit the catalogue knows")
+    roles: tuple[RoleRule, ...] = ()
+    samples: Samples = Samples()
+
+    @field_validator("columns", "constants")
+    @classmethod
+    def _known_columns(cls, value: dict[str, object]) -> dict[str, object]:
+        for name in value:
+            if name not in TEXT_COLUMNS or name in ("raw", "defect"):
+                raise ValueError(f"there is no column {name!r}; there are {', '.join(TEXT_COLUMNS)}")
+        return value
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: dict[str, object]) -> dict[str, object]:
+        return {k: (v,) if isinstance(v, str) else v for k, v in value.items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything the layout says: part of the reading hash."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _merged(base: dict, over: dict) -> dict:
+    """`over` on top of `base`; tables are merged key by key, everything else is replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        out[key] = _merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+def load_layouts(*folders: Path) -> dict[str, Layout]:
+    """All layouts of the built-in folder and then of `folders`; a later name replaces an earlier one.
+
+    Raises LayoutError naming the file and the key that cannot be used.
+    """
+    raw: dict[str, tuple[Path, dict]] = {}
+    for folder in (BUILT_IN, *folders):
+        for path in sorted(folder.glob("*.toml")):
+            try:
+                data = tomllib.loads(path.read_text("utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise LayoutError(f"{path}: not TOML: {error}") from None
+            raw[data.get("name", path.stem)] = (path, data)
+
+    def complete(name: str, seen: tuple[str, ...] = ()) -> dict:
+        path, data = raw[name]
+        parent = data.get("extends")
+        if parent is None:
+            return data
+        if parent not in raw or parent in (*seen, name):
+            raise LayoutError(f"{path}: extends {parent!r}, which is not a layout it can start from")
+        base = {k: v for k, v in complete(parent, (*seen, name)).items() if k not in ("name", "title", "labs")}
+        return _merged(base, data)
+
+    layouts = {}
+    for name, (path, _) in raw.items():
+        try:
+            layouts[name] = Layout.model_validate({"name": name} | complete(name))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise LayoutError(f"{path}: {where}: {first['msg']}") from None
+    return layouts

@@ -1,0 +1,300 @@
+"""Units: what a unit text means, and the factor to the canonical unit of its basis.
+
+The basis (per volume, per creatinine, ...) is read from the text and its annotation before any unit
+library sees it: to a library `mg/g{creat}` has no dimension and `ug/(12.h)` is `ug/(24.h)`.
+Factors are exact fractions, so that two ways of writing one unit give the same number.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import NamedTuple
+
+from schemas.names import folded
+
+#: g/mol, C4H7N3O; the same number as in the catalogue of analytes (a test holds them equal).
+CREATININE_MOLAR_MASS = Fraction("113.12")
+
+NO_UNIT = "no unit"
+UNKNOWN_UNIT = "unknown unit"
+UNIT_WITHOUT_BASIS = "unit without its basis"
+
+#: basis -> what a factor refers to: the denominator, and with substance, mass and arbitrary amounts
+#: the canonical unit and how many of it make one umol, ug or m[IU] per that denominator.
+_PER_MMOL_CREATININE = CREATININE_MOLAR_MASS / 1000
+_CANONICAL: dict[tuple[str, str], tuple[str, Fraction]] = {
+    ("per_volume", "substance"): ("umol/L", Fraction(1)),
+    ("per_volume", "mass"): ("ug/L", Fraction(1)),
+    ("per_volume", "arbitrary"): ("m[IU]/L", Fraction(1)),
+    ("per_creatinine", "substance"): ("umol/mmol{creat}", _PER_MMOL_CREATININE),
+    ("per_creatinine", "mass"): ("ug/g{creat}", Fraction(1)),
+    ("per_creatinine", "arbitrary"): ("m[IU]/g{creat}", Fraction(1)),
+    ("per_wet_mass", "substance"): ("nmol/g{wet}", Fraction(1000)),
+    ("per_wet_mass", "mass"): ("ng/g{wet}", Fraction(1000)),
+    ("per_wet_mass", "arbitrary"): ("m[IU]/g{wet}", Fraction(1)),
+    ("per_protein", "substance"): ("nmol/mg{prot}", Fraction(1000)),
+    ("per_protein", "mass"): ("ng/mg{prot}", Fraction(1000)),
+    ("per_protein", "arbitrary"): ("m[IU]/mg{prot}", Fraction(1)),
+    ("per_platelets", "substance"): ("nmol/10*9{plt}", Fraction(1000)),
+    ("per_platelets", "mass"): ("ng/10*9{plt}", Fraction(1000)),
+    ("per_platelets", "arbitrary"): ("m[IU]/10*9{plt}", Fraction(1)),
+    ("per_hour", "substance"): ("umol/h", Fraction(1)),
+    ("per_hour", "mass"): ("ug/h", Fraction(1)),
+    ("per_hour", "arbitrary"): ("m[IU]/h", Fraction(1)),
+    ("per_hour", "volume"): ("L/h", Fraction(1)),
+    ("per_24h", "substance"): ("umol/(24.h)", Fraction(1)),
+    ("per_24h", "mass"): ("ug/(24.h)", Fraction(1)),
+    ("per_24h", "arbitrary"): ("m[IU]/(24.h)", Fraction(1)),
+    ("per_24h", "volume"): ("L/(24.h)", Fraction(1)),
+    ("mrs_water", "institutional"): ("{i.u.}", Fraction(1)),
+    ("mrs_per_tcr", "number"): ("1/{tCr}", Fraction(1)),
+    ("amount", "number"): ("1", Fraction(1)),
+    ("amount", "volume"): ("L", Fraction(1)),
+    ("amount", "time"): ("h", Fraction(1)),
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit.
+
+    `ucum` is valid UCUM that keeps the annotation; `factor` times a value is umol (substance), ug
+    (mass), m[IU] (arbitrary), L (volume), h (time), i.u. or 1 per L, g of creatinine, g of wet mass,
+    mg of protein, 10*9 platelets, h, 24 h or total creatine, as `basis` says.
+    """
+
+    ucum: str
+    basis: str
+    kind: str
+    factor: Fraction
+
+
+class Amount(NamedTuple):
+    """What stands before the `/`."""
+
+    ucum: str
+    kind: str
+    factor: Fraction
+
+
+class Denominator(NamedTuple):
+    """What stands after the `/`."""
+
+    ucum: str
+    basis: str
+    factor: Fraction
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnitTables:
+    """The unit half of the catalogue, and the spellings that lead to it."""
+
+    amounts: Mapping[str, Amount]  # ucum -> amount
+    denominators: Mapping[tuple[str, str], Denominator]  # (unit, annotation) -> denominator
+    whole: Mapping[str, str] = field(default_factory=dict)  # text -> ucum of the whole unit
+    amount_spellings: Mapping[str, str] = field(default_factory=dict)
+    denominator_spellings: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)  # folded word -> annotation
+
+
+def unit_tables(
+    amounts: Iterable[Mapping[str, str]],
+    denominators: Iterable[Mapping[str, str]],
+    spellings: Iterable[Mapping[str, str]],
+) -> UnitTables:
+    """The tables from the rows of unit_amounts, unit_denominators and unit_spellings."""
+    known_amounts = {
+        row["ucum"]: Amount(row["ucum"], row["kind"], Fraction(row["factor"])) for row in amounts
+    }
+    known_denominators = {}
+    for row in denominators:
+        ucum = row["unit"] + (f"{{{row['annotation']}}}" if row["annotation"] else "")
+        known_denominators[row["unit"], row["annotation"]] = Denominator(
+            ucum, row["basis"], Fraction(row["factor"]), tuple(row["amounts"].split("|"))
+        )
+    texts: dict[str, dict[str, str]] = {"whole": {}, "amount": {}, "denominator": {}, "annotation": {}}
+    for row in spellings:
+        key = folded(row["text"]) if row["part"] == "annotation" else _cleaned(row["text"])
+        texts[row["part"]][key] = row["means"]
+    texts["amount"] |= {ucum: ucum for ucum in known_amounts}
+    texts["denominator"] |= {unit: unit for unit, _ in known_denominators}
+    texts["annotation"] |= {annotation: annotation for _, annotation in known_denominators if annotation}
+    return UnitTables(
+        known_amounts,
+        known_denominators,
+        texts["whole"],
+        texts["amount"],
+        texts["denominator"],
+        texts["annotation"],
+    )
+
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+#: `nmol.L-1`, `nmol L^-1`, `µmol·g⁻¹ creatinine`
+_NEGATIVE_POWER = re.compile(r"^([^\s./]+)[\s.]*\.?[\s.]*([A-Za-z]+)\^?-1(?!\d)(.*)$")
+
+#: a unit that the header it comes from put in brackets: `[nmol/L]`, `(ng/mL)`
+_BRACKETED = re.compile(r"^(?:\[([^\[\]]+)\]|\(([^()]+)\))$")
+
+
+def _cleaned(text: str) -> str:
+    """`text` in one way of typing: no spaces, `u` for both micro signs, `/` for `per`, `.` for a product."""
+    text = _SUPERSCRIPT_RUN.sub(lambda run: "^" + run[0].translate(_SUPERSCRIPTS), text)
+    text = unicodedata.normalize("NFKC", text).strip()
+    text = re.sub("[\u2010-\u2015\u2212]", "-", text.replace("\u03bc", "u").replace("\u2044", "/"))
+    text = re.sub("[\u00b7\u22c5\u2219]", ".", text.replace("\u00d7", "x"))
+    text = re.sub(r"(?<=[\w})\]])\s+(?:per|pro|par|por)\s+|^per\s+", "/", text, flags=re.IGNORECASE)
+    if (power := _NEGATIVE_POWER.match(text)) and "/" not in text:
+        text = f"{power[1]}/{power[2]}{power[3]}"
+    text = re.sub(r"\s+", "", text)
+    if (bracketed := _BRACKETED.match(text)) and bracketed[1] != "IU":
+        text = bracketed[1] or bracketed[2]
+    return text
+
+
+def _looked_up(text: str, table: Mapping[str, str]) -> str | None:
+    """`text` in `table`: as it stands, in capitals only (`NMOL`), or with a harmless capital (`Umol`).
+
+    Case decides otherwise: `Mg` is not mg, `Pmol` is not pmol and `PM` is not pM, so a text of mixed
+    case is never taken for another one, except where its first letter is no prefix in capitals.
+    """
+    if text in table:
+        return table[text]
+    if text.upper() == text:
+        found = {means for known, means in table.items() if known.upper() == text}
+        return found.pop() if len(found) == 1 else None
+    if text[0] in "UN" and (lowered := text[0].lower() + text[1:]) in table:
+        return table[lowered]
+    return None
+
+
+def _denominator(text: str, tables: UnitTables) -> Denominator | str | None:
+    """What `text` after the `/` means, a problem, or None."""
+    unit = _looked_up(text, tables.denominator_spellings)
+    if unit is not None:
+        plain = tables.denominators.get((unit, ""))
+        return plain if plain is not None else UNIT_WITHOUT_BASIS
+    # the longest unit in front of which a known word remains: `gCr`, `g{creat}`, `10*9{platelets}`
+    for length in range(len(text) - 1, 0, -1):
+        unit = _looked_up(text[:length], tables.denominator_spellings)
+        word = tables.annotations.get(folded(text[length:].strip("{}()[]_.*")))
+        if unit is not None and word is not None and (unit, word) in tables.denominators:
+            return tables.denominators[unit, word]
+    return None
+
+
+def read_unit(text: str | None, tables: UnitTables) -> tuple[Unit | None, str | None]:
+    """What `text` means, or None and the problem: no unit, unknown unit, or unit without its basis.
+
+    A unit without its basis is one such as `ug/g`, `mmol/mol` or a bare `ug`: per gram of what is
+    for the layout to say.
+    """
+    cleaned = _cleaned(text or "")
+    if not cleaned:
+        return None, NO_UNIT
+    # molar shorthands (mM, pM) in other case would be other units, so only the exact text counts
+    whole = tables.whole.get(cleaned, cleaned)
+    before, slash, after = whole.partition("/")
+    amount_ucum = _looked_up(before or "1", tables.amount_spellings)
+    amount = tables.amounts.get(amount_ucum or "")
+    if amount is not None and not slash:
+        basis = "mrs_water" if amount.kind == "institutional" else "amount"
+        if (basis, amount.kind) not in _CANONICAL:  # a bare `ug` or `nmol`
+            return None, UNIT_WITHOUT_BASIS
+        return Unit(amount.ucum, basis, amount.kind, amount.factor), None
+    found = None
+    if amount is not None and after:
+        found = _denominator(after, tables)
+        if found == UNIT_WITHOUT_BASIS:
+            return None, UNIT_WITHOUT_BASIS
+        if isinstance(found, Denominator):
+            if amount.kind not in found.kinds:
+                return None, UNKNOWN_UNIT
+            factor = amount.factor / found.factor
+            return Unit(f"{amount.ucum}/{found.ucum}", found.basis, amount.kind, factor), None
+    if _is_known_but_for_case(before, after, tables):
+        return None, UNKNOWN_UNIT  # `Mg/dL` would be valid UCUM: megagrams
+    other = _by_ucum(cleaned)
+    return (other, None) if other else (None, UNKNOWN_UNIT)
+
+
+def _is_known_but_for_case(before: str, after: str, tables: UnitTables) -> bool:
+    """Whether the text would be a unit of the tables if case did not count."""
+    return before.lower() in {known.lower() for known in tables.amount_spellings} and after.lower() in {
+        known.lower() for known in tables.denominator_spellings
+    }
+
+
+def _by_ucum(text: str) -> Unit | None:
+    """`text` as UCUM where its dimension alone decides the basis: amounts per volume.
+
+    Annotations and rates are refused: only the tables know what they stand for.
+    """
+    if re.search(r"[{}%]", text) or not re.search(r"[a-zA-Z]", text):
+        return None
+    registry = _ucum_registry()
+    try:
+        quantity = registry.from_ucum(text)
+        for kind, base in (("substance", "umol/L"), ("mass", "ug/L")):
+            if quantity.is_compatible_with(registry(base.replace("/", " / "))):
+                factor = Fraction(str(float(f"{quantity.to(base).magnitude:.12g}")))
+                return Unit(text, "per_volume", kind, factor) if factor > 0 else None
+    except Exception:  # ucumvert, lark and pint raise a dozen kinds, all meaning: not a unit we know
+        return None
+    return None
+
+
+_REGISTRY: list = []
+
+
+def _ucum_registry():  # type: ignore[no-untyped-def]
+    """The UCUM registry; loaded on first use only, because it takes more than a second."""
+    if not _REGISTRY:
+        from ucumvert import PintUcumRegistry
+
+        _REGISTRY.append(PintUcumRegistry())
+    return _REGISTRY[0]
+
+
+def canonical(unit: Unit, molar_mass_g_per_mol: float | None) -> tuple[float, str] | None:
+    """The factor to multiply a value in `unit` with, and the canonical unit it is then in.
+
+    Mass becomes amount of substance where there is a molar mass. The canonical unit alone tells
+    basis and kind. None where there is no canonical unit.
+    """
+    kind, factor = unit.kind, unit.factor
+    if kind == "mass" and molar_mass_g_per_mol:
+        kind, factor = "substance", factor / Fraction(str(molar_mass_g_per_mol))
+    found = _CANONICAL.get((unit.basis, kind))
+    if found is None:
+        return None
+    return float(factor * found[1]), found[0]
+
+
+def ratio_factor(text: str, wanted: str, tables: UnitTables) -> Fraction | None:
+    """What to multiply a ratio in the unit `text` with, to have it in the unit `wanted`.
+
+    Both are the unit of one amount of substance against another (`umol/mmol`), or of a number (`1`,
+    `%`, `ratio`). An empty text is `1` where 1 is wanted. None where that does not follow: masses
+    against masses are another ratio.
+    """
+    if not _cleaned(text):
+        return Fraction(1) if wanted == "1" else None
+    factors = []
+    for unit in (text, wanted):
+        cleaned = _cleaned(unit)
+        before, slash, after = tables.whole.get(cleaned, cleaned).partition("/")
+        over = tables.amounts.get(_looked_up(before or "?", tables.amount_spellings) or "")
+        under = tables.amounts.get(_looked_up(after or "1", tables.amount_spellings) or "")
+        if over is None or under is None or over.kind != ("substance" if slash else "number"):
+            return None
+        if under.kind != over.kind:
+            return None
+        factors.append(over.factor / under.factor)
+    return factors[0] / factors[1]

@@ -1,0 +1,1 @@
+"""The stages: discover, read, standardise, validate, ledger, balance, publish."""

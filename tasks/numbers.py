@@ -1,0 +1,148 @@
+"""Values as labs write them, as intervals: pure Polars.
+
+`12.3` is 12.3..12.3, `<0.5` is 0..0.5, `>500` is 500..infinity; not detected without a known
+limit is 0..infinity (nothing is known but that it is not negative). Nothing is substituted.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+
+from schemas.layout import Layout
+
+NumberStyle = Literal["point", "comma", "mixed", "unproven", "fixed-point", "fixed-comma"]
+
+_SIGN = r"^(?:<=|>=|[<>≤≥=])\s*"
+# A mark with other than three digits after it, or after a leading zero, can only be decimal.
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_SURELY = r"^[+-]?(?:\d+{d}(?:\d{{1,2}}|\d{{4,}}){e}|0+{d}\d+{e}|\d{{4,}}{d}\d+{e}|\d{{1,3}}(?:{t}\d{{3}})+{d}\d+|\d*{d}\d+[eE][+-]?\d+)$"
+SURELY_POINT = _SURELY.format(d=r"\.", t=",", e=_EXPONENT)
+SURELY_COMMA = _SURELY.format(d=",", t=r"\.", e=_EXPONENT)
+_GROUPED = r"^[+-]?[1-9]\d{{0,2}}(?:{t}\d{{3}})+{end}$"
+
+
+def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
+    """Which decimal mark the values prove, unless the layout says it.
+
+    Evidence is a text that can be read in one way only: `12,5` proves a comma, `1,234.5` a point;
+    `1,234` proves nothing.
+    """
+    if layout.values.decimal != "auto":
+        return "fixed-comma" if layout.values.decimal == "," else "fixed-point"
+    core = values.str.strip_chars().str.replace(_SIGN, "")
+    point, comma = (bool(core.str.contains(p).any()) for p in (SURELY_POINT, SURELY_COMMA))
+    return "mixed" if point and comma else "comma" if comma else "point" if point else "unproven"
+
+
+def _plain(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
+    """The number text with a decimal point and no thousands marks; null where it is not clear."""
+    if style in ("fixed-point", "fixed-comma"):
+        mark = "," if style == "fixed-comma" else "."
+        if thousands:
+            t = {".": r"\.", "'": "'", ",": ",", " ": r"[ \u00a0\u202f]"}[thousands]
+            d = r"\." if mark == "." else ","
+            grouped = core.str.contains(_GROUPED.format(t=t, end=rf"(?:{d}\d+)?"))
+            core = pl.when(grouped).then(core.str.replace_all(t, "")).otherwise(core)
+        if mark == ".":
+            return core
+        return pl.when(~core.str.contains(".", literal=True)).then(core.str.replace(",", ".", literal=True))
+    point, comma = core.str.contains(SURELY_POINT), core.str.contains(SURELY_COMMA)
+    as_point = core.str.replace_all(",", "", literal=True)
+    as_comma = core.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    has_comma, has_point = core.str.contains(",", literal=True), core.str.contains(".", literal=True)
+    groups_of_commas = core.str.contains(_GROUPED.format(t=",", end=""))
+    groups_of_points = core.str.contains(_GROUPED.format(t=r"\.", end=""))
+    clear = pl.when(point).then(as_point).when(comma).then(as_comma).when(~has_comma & ~has_point).then(core)
+    if style == "point":  # the file proves the point, so a comma can only stand between thousands
+        return clear.when(~has_comma).then(core).when(groups_of_commas).then(as_point)
+    if style == "comma":
+        return clear.when(has_comma & ~has_point).then(as_comma).when(groups_of_points).then(as_comma)
+    if style == "unproven":  # without evidence a point is decimal, as ISO and every instrument writes it
+        return clear.when(~has_comma).then(core)
+    return clear
+
+
+def _number(core: pl.Expr, style: NumberStyle, thousands: str = "") -> tuple[pl.Expr, pl.Expr]:
+    """The number (null where unreadable or not finite) and its text with a decimal point."""
+    text = _plain(core, style, thousands)
+    number = text.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number), text
+
+
+def read_number(texts: pl.Series, style: NumberStyle) -> pl.Series:
+    """Numbers of a column of plain numbers; null where there is none."""
+    if texts.null_count() == len(texts):
+        return pl.Series(texts.name, [None] * len(texts), pl.Float64)
+    frame = pl.DataFrame({"t": texts.str.strip_chars()})
+    return frame.select(_number(pl.col("t"), style)[0].alias(texts.name)).to_series()
+
+
+def _tokens(names: tuple[str, ...]) -> list[str]:
+    return [name.strip().lower() for name in names]
+
+
+def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.DataFrame:
+    """`frame` with `low`, `high` and `rounding` in the unit as sent, `censoring`, `dilution`, `number_problem`.
+
+    rounding: half a unit in the last place printed (null for tokens and exponents).
+    censoring: `none`, `below`, `above`, `not detected`; null where there is no readable value.
+    number_problem: `no value`, `unreadable value`, `ambiguous number`, or null.
+    Limits that the layout names are undiluted and are multiplied by the dilution.
+    """
+    rules = layout.values
+    text = pl.col("value").str.strip_chars().fill_null("")
+    folded = text.str.to_lowercase()
+    below, above, missing = (folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing))
+    absent = folded.is_in(_tokens(rules.not_detected))
+    less, more = text.str.starts_with("<") | text.str.starts_with("≤"), text.str.starts_with(">") | text.str.starts_with("≥")
+    token = below | above | missing | absent
+    frame = frame.with_columns(
+        pl.when(token).then(None).otherwise(text.str.strip_chars_start("<>=≤≥ ")).alias("_core"),
+        pl.when(below).then(pl.lit("below")).when(above).then(pl.lit("above")).when(absent).then(pl.lit("not detected"))
+        .when(less).then(pl.lit("below")).when(more).then(pl.lit("above")).otherwise(pl.lit("none")).alias("censoring"),
+        missing.alias("_missing"),
+        (below | absent).alias("_low_token"),
+        above.alias("_high_token"),
+        read_number(frame["dilution"], style).alias("dilution"),
+        read_number(frame["lloq"], style).alias("_lloq"),
+        read_number(frame["uloq"], style).alias("_uloq"),
+    )  # fmt: skip
+    number, plain = _number(pl.col("_core"), style, rules.thousands)
+    times_dilution = pl.col("dilution").fill_null(1.0)
+
+    def limit(column: str, named: dict[str, float]) -> pl.Expr:
+        if not named:
+            return pl.col(column)
+        return pl.coalesce(column, pl.col("id").replace_strict(named, default=None, return_dtype=pl.Float64) * times_dilution)
+
+    frame = frame.with_columns(number.alias("_number"), plain.alias("_plain")).with_columns(
+        pl.when("_low_token").then(limit("_lloq", rules.lloq)).when("_high_token").then(limit("_uloq", rules.uloq))
+        .otherwise("_number").alias("_number")
+    )  # fmt: skip
+    n, kind = pl.col("_number"), pl.col("censoring")
+    if rules.zero_is_not_detected:
+        zero = (kind == "none") & (n == 0)
+        frame = frame.with_columns(pl.when(zero).then(pl.lit("not detected")).otherwise(kind).alias("censoring"),
+                                   pl.when(zero).then(limit("_lloq", rules.lloq)).otherwise(n).alias("_number"))  # fmt: skip
+    infinite = float("inf")
+    token = pl.col("_low_token") | pl.col("_high_token") | (kind == "not detected")
+    unclear = n.is_null() & ~token & ~pl.col("_missing")
+    ambiguous = unclear & pl.col("_core").str.contains(r"^[+-]?\d{1,3}(?:[.,]\d{3})+$")
+    decimals = pl.col("_plain").str.len_bytes().cast(pl.Float64) - pl.col("_plain").str.find(".", literal=True) - 1
+    frame = frame.with_columns(
+        pl.when("_missing").then(pl.lit("no value")).when(ambiguous).then(pl.lit("ambiguous number"))
+        .when(unclear).then(pl.lit("unreadable value")).alias("number_problem"),
+        # a comparator with a limit that nobody states leaves 0..infinity
+        pl.when((kind == "none") | (kind == "above")).then(n.fill_null(pl.when(token).then(0.0)))
+        .when(n < 0).then(n).otherwise(0.0).alias("low"),
+        pl.when((kind == "none")).then(n).when(kind == "above").then(infinite)
+        .otherwise(n.fill_null(pl.when(token).then(infinite))).alias("high"),
+        pl.when(pl.col("_plain").str.contains(r"^[+-]?\d+(?:\.\d*)?$"))
+        .then(0.5 * pl.lit(10.0).pow(-decimals.fill_null(0.0))).alias("rounding"),
+    )  # fmt: skip
+    bad = pl.col("number_problem").is_not_null()
+    return frame.with_columns(
+        pl.when(bad).then(None).otherwise(pl.col(name)).alias(name) for name in ("low", "high", "rounding", "censoring")
+    ).drop("_core", "_missing", "_low_token", "_high_token", "_lloq", "_uloq", "_number", "_plain")

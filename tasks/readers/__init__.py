@@ -1,0 +1,79 @@
+"""Readers: one for each container, and the choice of the layout by which an export is read.
+
+A new container is one module beside this one and one line in `READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from schemas.export import Reading, Unreadable
+from schemas.layout import Layout
+from tasks.readers import delimited, targetlynx, workbook
+from tasks.readers.detect import FAMILIES, Choice, decide
+from tasks.readers.table import Glance
+from tasks.readers.text import HEAD, head_text, read_head
+
+__all__ = ["READERS", "Choice", "Reader", "choose", "read"]
+
+
+class Reader(Protocol):
+    """What a module in this folder offers."""
+
+    def glance(self, path: Path) -> Glance | None:
+        """What the head of the file shows, None where it is not this reader's container. Looks at 64 KiB at
+        most (workbooks: at the first rows of their sheets). Raises Unreadable where the container is known
+        but cannot be opened."""
+
+    def read(self, path: Path, layout: Layout, is_analyte: Callable[[str], bool]) -> Reading:
+        """The rows of the export, read by `layout`. Raises Unreadable, also while its batches are used up."""
+
+
+#: container -> its reader. The reader `table` of a layout stands for the containers of tables.
+READERS: dict[str, Reader] = {
+    "delimited": delimited,
+    "workbook": workbook,
+    "targetlynx": targetlynx,
+}
+
+
+def choose(
+    path: Path,
+    layouts: dict[str, Layout],
+    lab: str,
+    pinned: tuple[str, ...] = (),
+    is_analyte: Callable[[str], bool] | None = None,
+) -> Choice:
+    """The layout that fits what the file holds; its name is never looked at.
+
+    `layouts`: all that are known, by name. `pinned`: the only ones to be considered, whatever labs they
+    are for. `is_analyte`: tells headers of analytes; without it a wide table is recognised only by the
+    headers that its layout lists. Never raises for what the file holds: then `Choice.reason` says it.
+    """
+    unknown = [name for name in pinned if name not in layouts]
+    if unknown:
+        return Choice(None, f"no such layout: {', '.join(unknown)}", [])
+    head = read_head(path)
+    if len(head) < HEAD and not head_text(head).strip():
+        return Choice(None, "empty file", [])
+    offered = [layouts[name] for name in pinned] or [
+        layout for layout in layouts.values() if not layout.labs or lab in layout.labs
+    ]
+    try:
+        glances = {name: reader.glance(path) for name, reader in READERS.items()}
+        return decide(glances, offered, layouts, lab, is_analyte or (lambda text: False))
+    except Unreadable as error:
+        return Choice(None, str(error), [])
+
+
+def read(path: Path, layout: Layout, is_analyte: Callable[[str], bool]) -> Reading:
+    """The rows of the export, read by `layout`. Raises Unreadable, also while its batches are used up."""
+    names = FAMILIES.get(layout.reader, (layout.reader,))
+    if not all(name in READERS for name in names):
+        there = ", ".join([*READERS, *FAMILIES])
+        raise Unreadable(f"layout {layout.name} names the reader {layout.reader!r}; there are {there}")
+    # the last one is asked without a look, so that it can say what is wrong with the file
+    name = next((name for name in names[:-1] if READERS[name].glance(path) is not None), names[-1])
+    return READERS[name].read(path, layout, is_analyte)

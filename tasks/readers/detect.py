@@ -1,0 +1,98 @@
+"""Which layout fits an export, from what the head of the file shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from schemas.layout import Layout
+from tasks.readers.table import Glance, IsAnalyte, best, lacking
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layout chosen, or the reason why there is none, and what became of each that was considered."""
+
+    layout: Layout | None
+    reason: str | None
+    considered: list[tuple[str, bool, str]] = field(default_factory=list)  # name, fits, why
+
+
+#: readers that stand for several containers: a table is a table in a text file and in a workbook
+FAMILIES = {"table": ("delimited", "workbook")}
+
+
+def _fit(layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAnalyte) -> tuple[bool, str]:
+    """Whether the layout fits, and why."""
+    seen = (glances.get(reader) for reader in FAMILIES.get(layout.reader, (layout.reader,)))
+    glance = next((glance for glance in seen if glance is not None), None)
+    if glance is None:
+        return False, f"not what the reader {layout.reader} reads"
+    if layout.detect.starts is not None and not re.search(layout.detect.starts, glance.text, re.MULTILINE):
+        return False, "the first lines are others"
+    if layout.detect.always:
+        return True, f"the reader {layout.reader} reads it"
+    heads = glance.heads(layout)
+    if not heads and glance.signature and not layout.detect.headers:
+        return True, "the container is the one of the layout"
+    found = best(heads, layout, is_analyte)
+    if found is not None:
+        return True, f"headers in row {found[1]}"
+    # of all records, the one that comes nearest tells most
+    lacks = [lacking(record, layout, is_analyte) for head in heads for record in head.records[:30]]
+    if not lacks:
+        return False, "no headers"
+    return False, f"no headers for {', '.join(min(lacks, key=lambda lack: len(lack)))}"
+
+
+def _rank(layout: Layout, lab: str) -> tuple[int, bool]:
+    """How specific a layout is: by its own marks, by the usual headers of a long table, of a wide one, by
+    nothing at all; then whether it is the lab's own."""
+    if layout.detect.always and layout.detect.starts is None:
+        level = 0
+    elif layout.detect.starts is not None or layout.detect.headers:
+        level = 3
+    else:
+        level = 1 if layout.wide is not None else 2
+    return level, lab in layout.labs
+
+
+def _ancestors(layout: Layout, layouts: Mapping[str, Layout]) -> set[str]:
+    """The names of all layouts that this one extends."""
+    out: set[str] = set()
+    parent = layout.extends
+    while parent is not None and parent in layouts and parent not in out:
+        out.add(parent)
+        parent = layouts[parent].extends
+    return out
+
+
+def decide(
+    glances: Mapping[str, Glance | None],
+    offered: Sequence[Layout],
+    layouts: Mapping[str, Layout],
+    lab: str,
+    is_analyte: IsAnalyte,
+) -> Choice:
+    """The one layout that fits best among those `offered`. `glances`: reader -> what it saw."""
+    if any(glance is not None and glance.signature for glance in glances.values()):
+        # a container that is known for certain leaves nothing to those that take any text
+        glances = {name: g if g is not None and g.signature else None for name, g in glances.items()}
+    considered = []
+    fitting: dict[str, Layout] = {}
+    for layout in offered:
+        fits, why = _fit(layout, glances, is_analyte)
+        considered.append((layout.name, fits, why))
+        if fits:
+            fitting[layout.name] = layout
+    extended = {name for layout in fitting.values() for name in _ancestors(layout, layouts)}
+    left = [layout for name, layout in fitting.items() if name not in extended]
+    if not left:
+        return Choice(None, "no layout fits", considered)
+    top = max(_rank(layout, lab) for layout in left)
+    winners = sorted((layout for layout in left if _rank(layout, lab) == top), key=lambda layout: layout.name)
+    if len(winners) > 1:
+        names = ", ".join(layout.name for layout in winners)
+        return Choice(None, f"two layouts fit equally: {names} (pin one for the lab)", considered)
+    return Choice(winners[0], None, considered)

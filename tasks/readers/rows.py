@@ -1,0 +1,141 @@
+"""From the fields of a table to our rows of text: long tables, wide tables, and what is skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from schemas.export import TEXT_COLUMNS, Reading, as_rows
+from schemas.layout import Layout
+from tasks.readers.table import Plan
+
+#: rows of one batch at most
+ROWS = 200_000
+#: where an empty cell takes the constant of the layout: an empty unit cell means the usual unit,
+#: while an empty value, time or id is information
+_FILLED = ("unit", "specimen")
+WRONG_LENGTH = "wrong number of fields"
+
+
+def fields(width: int) -> list[str]:
+    """Names of the fields of a record: f0, f1, ..."""
+    return [f"f{index}" for index in range(width)]
+
+
+def _empty(column: str) -> pl.Expr:
+    return pl.col(column).str.strip_chars().fill_null("") == ""
+
+
+def _all(frame: pl.DataFrame, tests: list[pl.Expr]) -> pl.Series:
+    """Which rows pass all tests. The first test alone rules out nearly every row, so the others are asked
+    only of the rows that pass it."""
+    mask = frame.select(tests[0].fill_null(False)).to_series()
+    if len(tests) == 1 or not mask.any():
+        return mask
+    some = frame.with_row_index("_at").filter(mask).filter(pl.all_horizontal(tests[1:]))
+    return pl.int_range(0, frame.height, eager=True).is_in(some["_at"].cast(pl.Int64).implode())
+
+
+def _set_aside(frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading) -> pl.DataFrame:
+    """`frame` without the records that are no data; each is counted in `reading` by its name."""
+    columns = fields(len(plan.names))
+    blank = _all(frame, [_empty(c) for c in (*columns, "raw")])
+    reading.skip("blank line", int(blank.sum()))
+    frame = frame.filter(~blank)
+    first = int(frame["row"][0]) if frame.height else 0
+    if frame.height and first <= plan.header + 1:
+        title = int((frame["row"] < plan.header).sum())
+        reading.skip("title line", title)
+        reading.skip("header", int((frame["row"] == plan.header).sum()))
+        last = plan.header
+        if layout.wide is not None and layout.wide.unit_row:
+            last += 1
+            reading.skip("unit row", int((frame["row"] == last).sum()))
+        frame = frame.filter(pl.col("row") > last)
+    named = [(c, name) for c, name in zip(columns, plan.names, strict=True) if name.strip()]
+    again = _all(frame, [pl.col(c) == name for c, name in named])
+    reading.skip("repeated header", int(again.sum()))
+    return frame.filter(~again) if again.any() else frame
+
+
+def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
+    """The text of one of our columns; None where neither the export nor the layout tells it."""
+    constant = layout.constants.get(ours)
+    if ours == "unit" and plan.value_unit is not None:
+        constant = plan.value_unit
+    if ours not in plan.columns:
+        return None if constant is None else pl.lit(constant)
+    parts = [pl.col(f"f{index}") for index in plan.columns[ours]]
+    # a date and its time in two columns are one text; no more is made of them here
+    text = parts[0] if len(parts) == 1 else pl.concat_str(parts, separator=" ").str.strip_chars()
+    if ours in _FILLED and constant is not None:
+        return pl.when(text.str.strip_chars().fill_null("") == "").then(pl.lit(constant)).otherwise(text)
+    return text
+
+
+def _long(frame: pl.DataFrame, plan: Plan, layout: Layout, prefix: str) -> pl.DataFrame:
+    """One result for each record."""
+    texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS}
+    return as_rows(
+        frame.select(
+            pl.col("row"),
+            pl.lit(prefix + "1").alias("item"),
+            *(text.alias(ours) for ours, text in texts.items() if text is not None),
+            *(pl.col(c) for c in ("raw", "defect")),
+        )
+    )
+
+
+def _wide(
+    frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading, prefix: str, start: int
+) -> pl.DataFrame:
+    """One result for each filled analyte cell of each record, in the order of the source."""
+    texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS if ours not in ("analyte", "value")}
+    ids = [text.alias(ours) for ours, text in texts.items() if text is not None and ours != "unit"]
+    other = texts["unit"] if texts["unit"] is not None else pl.lit(None, pl.String)
+    wanted = [f"f{cell.index}" for cell in plan.cells]
+    kept = ["row", *(column.meta.output_name() for column in ids)]
+    defects = pl.col("defect").is_not_null()
+    long = (
+        frame.filter(~defects)
+        .select("row", *ids, other.alias("_unit"), *wanted)
+        .unpivot(wanted, index=[*kept, "_unit"], variable_name="_f", value_name="value")
+    )
+    filled = long.filter(~_empty("value"))
+    reading.skip("empty cell", long.height - filled.height)
+    cells = pl.DataFrame(
+        {
+            "_f": wanted,
+            "_at": [cell.index for cell in plan.cells],
+            "item": [f"{prefix}{start + cell.index + 1}" for cell in plan.cells],
+            "analyte": [cell.analyte for cell in plan.cells],
+            "_told": [cell.unit for cell in plan.cells],
+        },
+        schema={"_f": pl.String, "_at": pl.Int64} | dict.fromkeys(("item", "analyte", "_told"), pl.String),
+    )
+    rows = filled.join(cells, on="_f", how="left").with_columns(unit=pl.coalesce("_told", "_unit"))
+    bad = frame.filter(defects).select("row", pl.lit(prefix + "record").alias("item"), *ids, "raw", "defect")
+    out = pl.concat([rows, bad], how="diagonal").sort("row", "_at", maintain_order=True)
+    return as_rows(out)
+
+
+def cut(
+    frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading, prefix: str = "", start: int = 0
+) -> Iterator[pl.DataFrame]:
+    """Our rows of one piece of a table, in frames of at most some `ROWS` rows.
+
+    `frame`: `row` (1-based record of the source, ascending), `f0`, `f1`, ... (the fields, text), `raw`
+    (the record as sent where it could not be cut; its fields are then null) and `defect`. What is set
+    aside is counted in `reading` under its name. `prefix` goes before every `item`;
+    `start` is the 0-based column of the source where `f0` stands.
+    """
+    frame = _set_aside(frame, plan, layout, reading)
+    step = ROWS if layout.wide is None else max(1, ROWS // max(1, len(plan.cells)))
+    for piece in frame.iter_slices(step):
+        if layout.wide is None:
+            yield _long(piece, plan, layout, prefix)
+        else:
+            rows = _wide(piece, plan, layout, reading, prefix, start)
+            if rows.height:
+                yield rows

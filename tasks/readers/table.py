@@ -1,0 +1,268 @@
+"""Tables of text, from whichever container: which row holds the headers, and what each column is."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from schemas.export import Unreadable
+from schemas.layout import Layout
+from tasks.readers.headers import key, split_unit
+
+#: the header row is looked for in so many records
+HEADER_WITHIN = 30
+IsAnalyte = Callable[[str], bool]
+#: our column -> its 0-based field, or the two fields that are joined
+Columns = dict[str, tuple[int, ...]]
+
+#: what stands under a header such as `Sample Type`, which some use for the role and some for the specimen
+_ROLES = frozenset(
+    """
+    sample samples unknown unk analyte standard std cal calibrator calibration calibrant qc qualitycontrol
+    control blank doubleblank matrixblank reagentblank solvent solventblank internalstandard istd is
+    systemsuitability responsecheck pool probe unbekannt kalibrator leerwert kontrolle échantillon étalon
+    blanc muestra patrón blanco
+    """.split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first records of one table: of a delimited file cut at `name`, or of the sheet `name`."""
+
+    name: str
+    records: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the head of a file shows to detection."""
+
+    text: str  # the first lines, where the container is text
+    heads: Callable[[Layout], list[Head]]  # the tables that the file may hold, as the layout would cut them
+    signature: bool = False  # the container is known for certain (magic bytes, a title that nothing else has)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One analyte column of a wide table."""
+
+    index: int  # 0-based field
+    analyte: str
+    unit: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each column of one table is."""
+
+    header: int  # 1-based record
+    names: list[str]  # the headers as sent, one for each field
+    columns: Columns  # our column -> its 0-based field, or the two that are joined
+    value_unit: str | None = None  # the unit that the header of a long table's value column states
+    cells: list[Cell] = field(default_factory=list)  # wide tables only
+
+    @property
+    def used(self) -> dict[str, str]:
+        """Our column -> their header; the analyte columns of a wide table stand under `value`."""
+        used = {ours: " + ".join(self.names[i] for i in indexes) for ours, indexes in self.columns.items()}
+        if self.cells:
+            used["value"] = " | ".join(self.names[cell.index] for cell in self.cells)
+        return used
+
+    @property
+    def unused(self) -> list[str]:
+        """Headers of the columns that are not read, in order."""
+        taken = {*(i for indexes in self.columns.values() for i in indexes), *(c.index for c in self.cells)}
+        return [name for index, name in enumerate(self.names) if index not in taken and name.strip()]
+
+
+def is_blank(record: Sequence[str]) -> bool:
+    """Whether nothing stands in the record."""
+    return not any(field.strip() for field in record)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The headers of a layout in one record."""
+
+    columns: Columns  # our column -> its field, or the two that are joined
+    twice: tuple[str, ...]  # our columns whose header stands more than once
+    value_unit: str | None = None  # the unit that the value's header states
+
+    @property
+    def taken(self) -> set[int]:
+        """All fields that are ours."""
+        return {index for indexes in self.columns.values() for index in indexes}
+
+
+@functools.lru_cache(maxsize=1_000)
+def _keys(aliases: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """What a header may be, in order: the key of an alias, or the keys of two headers that are joined."""
+    out: dict[tuple[str, ...], None] = {}
+    for alias in aliases:
+        out[(key(alias),)] = None
+        if " + " in alias:
+            out[tuple(key(part) for part in alias.split(" + "))] = None
+    return tuple(out)
+
+
+def match(names: list[str], layout: Layout) -> Matched:
+    """Each of our columns with the first of its aliases that occurs. The alias `Date + Time` stands for two
+    headers whose texts are joined."""
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        places.setdefault(key(name), []).append(index)
+    places.pop("", None)
+    columns: Columns = {}
+    twice: list[str] = []
+    value_unit = None
+
+    def find(ours: str, among: dict[str, list[int]]) -> bool:
+        for keys in _keys(layout.columns.get(ours, ())):
+            hits = [among[part] for part in keys if part in among]
+            if len(hits) == len(keys):
+                columns[ours] = tuple(hit[0] for hit in hits)
+                if any(len(hit) > 1 for hit in hits):
+                    twice.append(ours)
+                return True
+        return False
+
+    for ours in layout.columns:
+        find(ours, places)
+    if "value" not in columns and layout.wide is None:
+        units = {index: part for index, name in enumerate(names) if (part := split_unit(name))}
+        with_unit: dict[str, list[int]] = {}
+        for index, part in units.items():
+            with_unit.setdefault(key(part[0]), []).append(index)
+        if find("value", with_unit):
+            value_unit = units[columns["value"][0]][1]
+    return Matched(columns, tuple(twice), value_unit)
+
+
+def _cells(names: list[str], taken: set[int], layout: Layout, is_analyte: IsAnalyte) -> list[Cell]:
+    """The analyte columns of a wide table: those the layout lists and those whose header is an analyte."""
+    if layout.wide is None:
+        return []
+    listed = {key(header): analyte for header, analyte in layout.wide.columns.items()}
+    known = {key(text) for text in layout.analytes}
+    cells = []
+    for index, name in enumerate(names):
+        if index in taken or not key(name):
+            continue
+        part = split_unit(name, layout.wide.header)
+        for text, unit in ((name.strip(), None), *((part,) if part else ())):
+            if key(text) in listed:
+                cells.append(Cell(index, listed[key(text)], unit or (part[1] if part else None)))
+            elif key(text) in known or is_analyte(text):
+                cells.append(Cell(index, text, unit))
+            else:
+                continue
+            break
+    return cells
+
+
+def lacking(names: list[str], layout: Layout, is_analyte: IsAnalyte) -> list[str]:
+    """What a record lacks to be the header row of this layout; empty: it is the header row.
+
+    A layout asks for its `detect.headers`, and always for a value and for what was measured. Where it has
+    no `detect.headers`, a sample must be told as well: that much keeps prose from being a table.
+    """
+    keys = {key(name) for name in names}
+    lack = [f"header {header!r}" for header in layout.detect.headers if key(header) not in keys]
+    found = match(names, layout)
+    there = {*found.columns, *layout.constants}
+    if "sample" not in there and not layout.detect.headers:
+        lack.append("sample")
+    if layout.wide is not None:
+        if lack or not _cells(names, found.taken, layout, is_analyte):
+            lack.append("an analyte column")
+    else:
+        if "value" not in found.columns:
+            lack.append("value")
+        if not there & {"analyte", "code"}:
+            lack.append("analyte or code")
+    return lack
+
+
+def find_header(records: list[list[str]], layout: Layout, is_analyte: IsAnalyte) -> int | None:
+    """The 1-based record that holds the headers, None where there is none within `HEADER_WITHIN`."""
+    if layout.header_row is not None:
+        numbers = range(layout.header_row, min(layout.header_row, len(records)) + 1)
+    else:
+        numbers = range(1, min(HEADER_WITHIN, len(records)) + 1)
+    for number in numbers:
+        if not lacking(records[number - 1], layout, is_analyte):
+            return number
+    return None
+
+
+def best(heads: list[Head], layout: Layout, is_analyte: IsAnalyte) -> tuple[Head, int] | None:
+    """The head in which most columns are recognised (then: whose records agree most in their length),
+    with the record of its headers; None where there are headers in none."""
+    found: list[tuple[tuple[int, float], int]] = []
+    for position, head in enumerate(heads):
+        number = find_header(head.records, layout, is_analyte)
+        if number is None:
+            continue
+        names, rest = head.records[number - 1], head.records[number:]
+        known = match(names, layout)
+        cells = _cells(names, known.taken, layout, is_analyte)
+        agree = sum(abs(len(record) - len(names)) <= 1 for record in rest) / max(1, len(rest))
+        found.append(((len(known.columns) + len(cells), agree), -position))
+    if not found:
+        return None
+    head = heads[-max(found)[1]]
+    number = find_header(head.records, layout, is_analyte)
+    assert number is not None
+    return head, number
+
+
+def _true_names(names: list[str], rest: list[list[str]]) -> list[str]:
+    """The headers, one for each field of the records: many programs end the records, or only the header,
+    with one delimiter too many."""
+    lengths = Counter(len(record) for record in rest if not is_blank(record))
+    if not lengths or len(names) in lengths:
+        return names
+    usual = lengths.most_common(1)[0][0]
+    if usual == len(names) + 1 and not any(record[-1].strip() for record in rest if len(record) == usual):
+        return [*names, ""]
+    if usual == len(names) - 1 and not names[-1].strip():
+        return names[:-1]
+    return names
+
+
+def _role_or_specimen(columns: Columns, rest: list[list[str]]) -> Columns:
+    """Where one header is listed for both `role` and `specimen`, what stands under it decides."""
+    at = columns.get("role")
+    if at is None or at != columns.get("specimen"):
+        return columns
+    texts = {record[at[0]].strip() for record in rest if at[0] < len(record)} - {""}
+    roles = all(
+        text.casefold().replace(" ", "").replace("_", "").rstrip("0123456789") in _ROLES for text in texts
+    )
+    return {ours: where for ours, where in columns.items() if ours != ("specimen" if roles else "role")}
+
+
+def make_plan(head: Head, header: int, layout: Layout, is_analyte: IsAnalyte) -> Plan:
+    """The plan of the table whose headers are the record `header` of `head`.
+
+    Raises Unreadable where a column that is read has its header twice.
+    """
+    names = _true_names(head.records[header - 1], head.records[header:])
+    known = match(names, layout)
+    cells = _cells(names, known.taken, layout, is_analyte)
+    twice = list(known.twice)
+    headers = [key(names[cell.index]) + (cell.unit or "") for cell in cells]
+    if len(set(headers)) < len(headers):
+        twice.append("value")
+    if twice:
+        raise Unreadable(f"duplicate header for {', '.join(sorted(twice))}")
+    columns = _role_or_specimen(known.columns, head.records[header:])
+    if layout.wide is not None and layout.wide.unit_row:
+        units = head.records[header] if len(head.records) > header else []
+        told = dict(enumerate(unit.strip() for unit in units))
+        cells = [Cell(c.index, c.analyte, c.unit or told.get(c.index) or None) for c in cells]
+    return Plan(header, names, columns, known.value_unit, cells)

@@ -1,0 +1,139 @@
+"""Times as labs write them: UTC, lab-local, and how exactly they are known. Pure Polars.
+
+ISO 8601 needs no layout; everything else is read by the layout's formats, because `03/04/2024`
+is two days. A clock time without an offset needs the lab's time zone; a bare date does not.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import polars as pl
+
+from schemas.layout import Layout, Times
+
+_ISO = (
+    r"^(?P<day>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?P<clock>\d{2}:\d{2})(?P<second>:\d{2})?(?P<fraction>[.,]\d+)?\s*(?P<offset>Z|z|[+-]\d{2}:?\d{2}|[+-]\d{2})?)?$"
+)
+_LOCAL = pl.Datetime("us")
+_UTC = pl.Datetime("us", "UTC")
+
+
+@cache
+def _month_names(locale: str) -> dict[str, str]:
+    """Month names of a language -> the English abbreviations that strptime's %b reads."""
+    from babel.dates import get_month_names
+
+    english = get_month_names("abbreviated", locale="en_US")
+    names = {"sept": "Sep"}
+    for width in ("wide", "abbreviated"):
+        for context in ("format", "stand-alone"):
+            for number, name in get_month_names(width, context=context, locale=locale).items():
+                names[name.strip(".").lower()] = english[number]
+    return names
+
+
+def _parsed(texts: pl.Series, times: Times) -> pl.DataFrame:
+    """Distinct texts -> `local` (as written), `offset_minutes` (null: not written), `has_clock`."""
+    iso = texts.str.extract_groups(_ISO).struct.unnest().with_columns(texts.alias("text"))
+    written = pl.concat_str("day", pl.lit("T"), pl.col("clock").fill_null("00:00"), pl.col("second").fill_null(":00"),
+                            pl.col("fraction").fill_null("").str.replace(",", "."))  # fmt: skip
+    offset = pl.col("offset").str.to_uppercase().str.replace("Z", "+00:00").str.replace(":", "")
+    hours, minutes = offset.str.slice(1, 2).cast(pl.Int32), offset.str.slice(3, 2).replace("", "0").cast(pl.Int32)
+    sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
+    out = iso.select(
+        "text",
+        written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us").alias("local"),
+        (sign * (hours * 60 + minutes)).alias("offset_minutes"),
+        pl.col("clock").is_not_null().alias("has_clock"),
+    )
+    for form in times.formats:
+        out = _by_format(out, form, times.locale)
+    return out
+
+
+def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
+    """Fill what is still unread with the texts that `form` reads."""
+    todo = out.filter(pl.col("local").is_null())["text"].drop_nulls()
+    if todo.is_empty():
+        return out
+    plain = todo
+    if "%b" in form or "%B" in form:
+        names = sorted(_month_names(locale).items(), key=lambda item: -len(item[0]))
+        plain = todo.str.to_lowercase().str.replace_many([n for n, _ in names], [e for _, e in names], leftmost=True)
+        form = form.replace("%B", "%b")
+    has_clock = any(mark in form for mark in ("%H", "%I", "%T", "%R"))
+    if "%z" in form:
+        aware = plain.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
+        local, offset = aware.dt.replace_time_zone(None), pl.lit(0, pl.Int32)
+    elif has_clock:
+        local, offset = plain.str.to_datetime(form, strict=False, time_unit="us"), pl.lit(None, pl.Int32)
+    else:
+        local, offset = plain.str.to_date(form, strict=False).cast(_LOCAL), pl.lit(None, pl.Int32)
+    read = pl.DataFrame({"text": todo, "_local": local}).with_columns(offset.alias("_offset"))
+    filled = out.join(read, on="text", how="left", maintain_order="left")
+    new = pl.col("local").is_null() & pl.col("_local").is_not_null()
+    return filled.select(
+        "text",
+        pl.coalesce("local", "_local").alias("local"),
+        pl.when(new).then("_offset").otherwise("offset_minutes").alias("offset_minutes"),
+        pl.when(new).then(pl.lit(has_clock)).otherwise("has_clock").alias("has_clock"),
+    )
+
+
+def _resolved(texts: pl.Series, layout: Layout, timezone: str | None) -> pl.DataFrame:
+    """Distinct texts -> `text`, `utc`, `local`, `precision` (clock or day), `problem`."""
+    out = _parsed(texts.unique().drop_nulls(), layout.times)
+    zone = layout.times.timezone or timezone
+    shifted = pl.col("local") - pl.duration(minutes=pl.col("offset_minutes"))
+    utc = shifted.dt.replace_time_zone("UTC")
+    if zone:
+        in_zone = pl.col("local").dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
+        utc = pl.when(pl.col("offset_minutes").is_not_null()).then(utc).otherwise(in_zone)
+    out = out.with_columns(utc.cast(_UTC).alias("utc"))
+    clock = pl.col("has_clock")
+    lab_local = pl.col("utc").dt.convert_time_zone(zone).dt.replace_time_zone(None) if zone else pl.col("local")
+    no_zone = pl.lit("clock time does not exist or is twice" if zone else "no time zone")
+    return out.select(
+        "text",
+        pl.when(clock).then("utc").alias("utc"),
+        pl.when(clock & pl.col("utc").is_not_null()).then(lab_local).otherwise("local").cast(_LOCAL).alias("local"),
+        pl.when(clock).then(pl.lit("clock")).otherwise(pl.lit("day")).alias("precision"),
+        pl.when(pl.col("local").is_null()).then(pl.lit("unreadable time"))
+        .when(clock & pl.col("utc").is_null()).then(no_zone).alias("problem"),
+    )  # fmt: skip
+
+
+def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.DataFrame:
+    """`frame` with the collection and report times typed.
+
+    Adds collected_at (UTC, null for a bare date), collected_local (lab-local), time_precision
+    (`clock` or `day`), time_source (`collected`, `acquired` or `reported`), month (`YYYY-MM`,
+    lab-local), reported_at (UTC; midnight of a bare date), `time_problem`, `report_problem`.
+    """
+    names = ("collected_at", "acquired_at", "reported_at")
+    frame = frame.with_columns(pl.col(names).str.strip_chars().replace("", None))
+    texts = pl.concat([frame[name] for name in names], rechunk=False).rename("text")
+    times = _resolved(texts, layout, timezone)
+    # the first source that the layout allows and the row has stands for the collection
+    source = pl.coalesce(
+        pl.when(pl.col(f"{name}_at").is_not_null()).then(pl.lit(name)) for name in layout.times.source
+    )  # fmt: skip
+    standing = pl.coalesce(f"{name}_at" for name in layout.times.source)
+    frame = frame.with_columns(source.alias("time_source"), standing.alias("_text"))
+    reported = times.select(
+        pl.col("text").alias("reported_at"),
+        pl.coalesce("utc", pl.col("local").dt.replace_time_zone("UTC")).alias("_reported"),
+        pl.col("problem").replace({"unreadable time": "unreadable report time"}).alias("report_problem"),
+    )
+    collected = times.rename({"text": "_text", "utc": "_utc", "problem": "time_problem", "precision": "time_precision"})
+    frame = frame.join(collected, on="_text", how="left", maintain_order="left")
+    frame = frame.join(reported, on="reported_at", how="left", maintain_order="left")
+    return frame.with_columns(
+        pl.col("_utc").alias("collected_at"),
+        pl.col("local").alias("collected_local"),
+        pl.col("local").dt.strftime("%Y-%m").alias("month"),
+        pl.col("_reported").alias("reported_at"),
+        pl.when(pl.col("_text").is_null()).then(pl.lit("no collection time")).otherwise("time_problem").alias("time_problem"),
+    ).drop("_utc", "local", "_reported", "_text", "acquired_at", "collected_until")

@@ -1,0 +1,190 @@
+"""What is accepted, defined once: reason -> expression. Everything else is made from this table.
+
+`judge` evaluates all rules in one pass and gives each row all its reasons; `model` makes the
+Pandera schema whose checks are the same expressions, negated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import pandera.polars as pa
+
+#: No dissolved substance reaches this amount; pure water is 55.5 mol/L (umol/L).
+LARGEST_UMOL_PER_L = 6.0e7
+#: A longer text is a broken file, not a name or a value (characters).
+LONGEST_TEXT = 32_768
+
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+_TEXTS = ("subject", "sample", "site", "visit", "timepoint", "replicate", "method", "run", "item",
+          "sent_analyte", "sent_code", "sent_value", "sent_unit", "sent_specimen", "sent_collected_at")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason for quarantine: when it applies (true or null-safe false), and how to mend it."""
+
+    applies: pl.Expr
+    mend: str
+
+
+_is_sample = pl.col("role").fill_null("sample") == "sample"
+_measures_value = pl.col("status").fill_null("final") != "withdrawn"
+_whole = pl.col("defect").is_null()
+_names_analyte = pl.col("role").fill_null("sample") != "internal standard"
+
+
+def _says(column: str, problem: str) -> pl.Expr:
+    return pl.col(column).eq_missing(pl.lit(problem))
+
+
+def _any_text(test: str) -> pl.Expr:
+    tests = {
+        "control": lambda name: pl.col(name).str.contains(_CONTROL),
+        "long": lambda name: pl.col(name).str.len_bytes() > LONGEST_TEXT,
+    }
+    return pl.any_horizontal(tests[test](name).fill_null(False) for name in _TEXTS)
+
+
+_needed = _whole & _names_analyte
+_valued = _needed & _measures_value
+_placed = _whole & _is_sample
+
+RULES: dict[str, Rule] = {
+    "wrong number of fields": Rule(
+        _says("defect", "wrong number of fields"),
+        "correct the record in the export: it has more or fewer fields than the header",
+    ),
+    "unreadable record": Rule(
+        pl.col("defect").is_not_null() & ~_says("defect", "wrong number of fields"),
+        "correct the record in the export: it cannot be cut into fields",
+    ),
+    "unknown analyte": Rule(
+        _needed & _says("analyte_problem", "unknown analyte"),
+        "name it in the layout under [analytes], or add it to a catalogue of your own",
+    ),
+    "ambiguous analyte": Rule(
+        _needed & _says("analyte_problem", "ambiguous analyte"),
+        "say in the layout which one is meant: [analytes], or a vocabulary",
+    ),
+    "name and code disagree": Rule(
+        _needed & _says("analyte_problem", "name and code disagree"),
+        "correct the code or the name in the export, or decide in the layout under [analytes]",
+    ),
+    "no value": Rule(_valued & _says("number_problem", "no value"), "nothing was measured, or the export lost it"),
+    "unreadable value": Rule(
+        _valued & _says("number_problem", "unreadable value"),
+        "say in the layout under [values] what the text means: decimal, thousands, below, not_detected, missing",
+    ),
+    "ambiguous number": Rule(
+        _valued & _says("number_problem", "ambiguous number"),
+        "say in the layout under [values] which mark is decimal and which stands between thousands",
+    ),
+    "impossible value": Rule(
+        _valued
+        & (
+            (pl.col("low") < 0)
+            | (pl.col("high") < 0)
+            | ((pl.col("high") <= 0) & (pl.col("censoring") == "below"))
+            | ((pl.col("low") > LARGEST_UMOL_PER_L) & (pl.col("unit") == "umol/L"))
+        ).fill_null(False),
+        "an amount cannot be negative, below zero or larger than a pure liquid's; correct value or unit at the source",
+    ),
+    "no unit": Rule(_valued & _says("unit_problem", "no unit"), "name the unit in the layout under [constants]"),
+    "unknown unit": Rule(
+        _valued & _says("unit_problem", "unknown unit"), "translate it in the layout under [units], for example to umol/L"
+    ),
+    "unit without its basis": Rule(
+        _valued & _says("unit_problem", "unit without its basis"),
+        "say per what in the layout under [units], for example ug/g{creat} or nmol/g{wet}",
+    ),
+    "unit cannot be converted": Rule(
+        _valued & _says("unit_problem", "unit cannot be converted"),
+        "the unit does not measure this analyte; correct unit or analyte at the source",
+    ),
+    "unit does not fit the specimen": Rule(
+        _valued & _says("unit_problem", "unit does not fit the specimen"),
+        "for example per creatinine is for urine only; correct unit or specimen",
+    ),
+    "unknown specimen": Rule(
+        _placed & _says("specimen_problem", "unknown specimen"), "translate it in the layout under [specimens]"
+    ),
+    "no specimen": Rule(
+        _placed & _says("specimen_problem", "no specimen"), "name the specimen in the layout under [constants]"
+    ),
+    "specimen and code disagree": Rule(
+        _placed & _says("specimen_problem", "specimen and code disagree"),
+        "the LOINC code names another specimen; correct either at the source, or map the code in the layout",
+    ),
+    "no sample id": Rule(
+        _placed & pl.col("sample").is_null(), "map the column with the sample id in the layout under [columns]"
+    ),
+    "no run": Rule(
+        _placed & pl.col("sample").is_not_null() & pl.col("sample_key").is_null() & pl.col("specimen").is_not_null(),
+        "the layout says that sample ids are unique in a run; map the column with the run",
+    ),
+    "no collection time": Rule(
+        _placed & _says("time_problem", "no collection time"),
+        "map it in the layout under [columns], or allow another time under [times] source",
+    ),
+    "unreadable time": Rule(
+        _placed & _says("time_problem", "unreadable time"), "give its format in the layout under [times] formats"
+    ),
+    "no time zone": Rule(
+        _placed & (_says("time_problem", "no time zone") | _says("report_problem", "no time zone")),
+        "name the lab's time zone in labs.toml, or in the layout under [times]",
+    ),
+    "clock time does not exist or is twice": Rule(
+        _placed & _says("time_problem", "clock time does not exist or is twice"),
+        "the clocks changed in that hour; send the offset with the time",
+    ),
+    "unreadable report time": Rule(
+        _placed & _says("report_problem", "unreadable report time"), "give its format in the layout under [times] formats"
+    ),
+    "collected in the future": Rule(
+        _placed
+        & (
+            pl.col("collected_local") > pl.col("received_at").dt.replace_time_zone(None) + pl.duration(hours=14)
+        ).fill_null(False),
+        "the collection time is after the export arrived; correct it at the source",
+    ),
+    "unknown status": Rule(_whole & pl.col("status").is_null(), "use preliminary, final, corrected or withdrawn"),
+    "unknown role": Rule(_whole & pl.col("role").is_null(), "say what it is in the layout under [[roles]]"),
+    "control character": Rule(_any_text("control"), "remove the control character at the source"),
+    "text too long": Rule(_any_text("long"), f"no field may have more than {LONGEST_TEXT} bytes"),
+}  # fmt: skip
+
+
+def judge(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with `reasons` (list of rule names, in the order of the table) and `accepted`."""
+    names = list(RULES)
+    # one boolean column per rule, and the list is built only where something applies
+    flags = frame.select(rule.applies.fill_null(False).alias(name) for name, rule in RULES.items())
+    bad = flags.select(pl.any_horizontal(names).alias("bad"))["bad"]
+    marked = flags.filter(bad).select(
+        pl.concat_list(pl.when(pl.col(name)).then(pl.lit(name)) for name in names).list.drop_nulls().alias("reasons")
+    )["reasons"]
+    index = pl.DataFrame({"_at": bad.arg_true(), "reasons": marked}, schema={"_at": pl.UInt32, "reasons": pl.List(pl.String)})
+    out = frame.with_row_index("_at").join(index, on="_at", how="left", maintain_order="left").drop("_at")
+    return out.with_columns((~bad).alias("accepted"), pl.col("reasons").fill_null(pl.lit([], pl.List(pl.String))))
+
+
+def model() -> pa.DataFrameSchema:
+    """The Pandera schema of an accepted result, made from `RULES`: one check per reason."""
+    import pandera.polars as pa
+
+    def check(rule: Rule) -> pa.Check:
+        return pa.Check(lambda data: data.lazyframe.select(~rule.applies.fill_null(False)))
+
+    return pa.DataFrameSchema(
+        checks=[_named(check(rule), name) for name, rule in RULES.items()], strict=False, name="accepted result"
+    )
+
+
+def _named(check: pa.Check, name: str) -> pa.Check:
+    check.name, check.error = name, name
+    return check
