@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
-from flows.quiet import quiet
+from flows.quiet import StorageFailed, quiet
 from schemas.settings import Settings
 from tasks.discover import Export, Waiting, archive_inbox, archived_path, leave_inbox
 from tasks.ledger import Ledger, Prepared, Staged
@@ -24,7 +25,15 @@ from tasks.publish import Publisher
 #: Exports that are read and committed together: enough for a second of work or more.
 EXPORTS_PER_BATCH = 500
 BYTES_PER_BATCH = 256 * 1024 * 1024
-_RETRIES = {"retries": 3, "retry_delay_seconds": [1, 5, 20], "retry_jitter_factor": 0.5}
+
+
+def _storage_failed(task: Any, run: Any, state: Any) -> bool:
+    return isinstance(state.result(raise_on_failure=False), StorageFailed)
+
+
+_RETRIES: dict[str, Any] = {
+    "retries": 3, "retry_delay_seconds": [1, 5, 20], "retry_jitter_factor": 0.5, "retry_condition_fn": _storage_failed,
+}  # fmt: skip
 
 
 def _run_name() -> str:

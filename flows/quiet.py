@@ -16,10 +16,20 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 _ROOT = Path(__file__).parents[1]
+_OURS = [_ROOT / name for name in ("flows", "tasks", "tasks/readers", "schemas")]
 
 
 class StageFailed(Exception):
     """A stage of a run could not do its work."""
+
+
+class StorageFailed(StageFailed):
+    """The storage failed: the one kind of failure that trying again can help."""
+
+
+def _is_storage(error: Exception) -> bool:
+    """The operating system's errors, and what delta-rs says when it cannot reach the table."""
+    return isinstance(error, OSError) or type(error).__name__ in ("DeltaError", "LostRaces")
 
 
 def _is_ours(error: Exception) -> bool:
@@ -30,7 +40,7 @@ def said_safely(stage: str, error: Exception) -> str:
     """What may be said of an error: for ours its text, for others the kind and where it came up."""
     if _is_ours(error):
         return str(error)
-    places = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(_ROOT)]
+    places = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent in _OURS]
     where = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
     if isinstance(error, OSError) and error.errno is not None:
         return f"{stage}: {os.strerror(error.errno)}{where}; mend the storage and run again"
@@ -49,10 +59,11 @@ def quiet(stage: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 raise
             except Exception as error:
                 said = said_safely(stage, error)
+                kind = StorageFailed if _is_storage(error) else StageFailed
                 if os.environ.get("NEUROBALANCE_DEBUG"):
                     traceback.print_exc()
             # outside the except block, so that the original is not chained and stored with it
-            raise StageFailed(said)
+            raise kind(said)
 
         return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,9 @@ from tasks.ledger import Ledger, Snapshot
 from tasks.prepare import Account, Bench, Source, judged
 from tasks.validate import RULES
 
-console = Console(highlight=False, soft_wrap=False)
+#: Columns of a terminal that is none (a pipe, a log): enough for every table.
+_WIDTH_OF_A_PIPE = 160
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
 
 
 def table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
@@ -90,7 +93,7 @@ def print_status(settings: Settings) -> None:
     if reasons:
         made = table("\nQuarantine", "lab", "reason", "rows", "how to mend it", numbers=("rows",))
         for (lab, reason), count in sorted(reasons.items(), key=lambda item: (item[0][0], -item[1])):
-            made.add_row(escape(lab), reason, str(count), RULES[reason].mend if reason in RULES else "")
+            made.add_row(escape(lab), reason, str(count), escape(RULES[reason].mend) if reason in RULES else "")
         console.print(made)
     made = table("\nMonths published", "lab", "months")
     for folder in sorted((settings.outputs / "metrics").glob("*")):
@@ -138,7 +141,7 @@ def _print_quarantined(rows: pl.DataFrame, total: int) -> None:
     console.print(made)
     made = table("\nHow to mend them", "reason", "mend")
     for reason in sorted({reason for reasons in rows["reasons"] for reason in reasons}):
-        made.add_row(reason, RULES[reason].mend)
+        made.add_row(reason, escape(RULES[reason].mend))
     console.print(made)
 
 

@@ -158,15 +158,16 @@ def _cleaned(text: str) -> str:
     return text
 
 
-def _looked_up(text: str, table: Mapping[str, str]) -> str | None:
-    """`text` in `table`: as it stands, in capitals only (`NMOL`), or with a harmless capital (`Umol`).
+def _looked_up(text: str, table: Mapping[str, str], capitals: bool) -> str | None:
+    """`text` in `table`: as it stands, or where `capitals` says that the whole unit is written in
+    capitals (`NMOL/L`) without regard to case, or with a harmless first capital (`Umol`).
 
-    Case decides otherwise: `Mg` is not mg, `Pmol` is not pmol and `PM` is not pM, so a text of mixed
+    Case decides otherwise: `Mg` is not mg, `Pmol` is not pmol and `ML` is not mL, so a unit of mixed
     case is never taken for another one, except where its first letter is no prefix in capitals.
     """
     if text in table:
         return table[text]
-    if text.upper() == text:
+    if capitals:
         found = {means for known, means in table.items() if known.upper() == text}
         return found.pop() if len(found) == 1 else None
     if text[0] in "UN" and (lowered := text[0].lower() + text[1:]) in table:
@@ -174,15 +175,25 @@ def _looked_up(text: str, table: Mapping[str, str]) -> str | None:
     return None
 
 
-def _denominator(text: str, tables: UnitTables) -> Denominator | str | None:
+def _whole(cleaned: str, tables: UnitTables) -> str:
+    """The unit that the whole text is a shorthand for, or the text.
+
+    Case counts (`PM` is not pM, `I.U.` are no institutional units), but not in words (`Ratio`).
+    """
+    if cleaned not in tables.whole and len(cleaned) > 4:
+        return tables.whole.get(cleaned.lower(), cleaned)
+    return tables.whole.get(cleaned, cleaned)
+
+
+def _denominator(text: str, tables: UnitTables, capitals: bool) -> Denominator | str | None:
     """What `text` after the `/` means, a problem, or None."""
-    unit = _looked_up(text, tables.denominator_spellings)
+    unit = _looked_up(text, tables.denominator_spellings, capitals)
     if unit is not None:
         plain = tables.denominators.get((unit, ""))
         return plain if plain is not None else UNIT_WITHOUT_BASIS
     # the longest unit in front of which a known word remains: `gCr`, `g{creat}`, `10*9{platelets}`
     for length in range(len(text) - 1, 0, -1):
-        unit = _looked_up(text[:length], tables.denominator_spellings)
+        unit = _looked_up(text[:length], tables.denominator_spellings, capitals)
         word = tables.annotations.get(folded(text[length:].strip("{}()[]_.*")))
         if unit is not None and word is not None and (unit, word) in tables.denominators:
             return tables.denominators[unit, word]
@@ -198,11 +209,9 @@ def read_unit(text: str | None, tables: UnitTables) -> tuple[Unit | None, str | 
     cleaned = _cleaned(text or "")
     if not cleaned:
         return None, NO_UNIT
-    # molar shorthands (mM, pM) in other case would be other units, so only the exact text counts
-    whole = tables.whole.get(cleaned, cleaned)
-    before, slash, after = whole.partition("/")
-    amount_ucum = _looked_up(before or "1", tables.amount_spellings)
-    amount = tables.amounts.get(amount_ucum or "")
+    before, slash, after = _whole(cleaned, tables).partition("/")
+    capitals = cleaned.upper() == cleaned
+    amount = tables.amounts.get(_looked_up(before or "1", tables.amount_spellings, capitals) or "")
     if amount is not None and not slash:
         basis = "mrs_water" if amount.kind == "institutional" else "amount"
         if (basis, amount.kind) not in _CANONICAL:  # a bare `ug` or `nmol`
@@ -210,7 +219,7 @@ def read_unit(text: str | None, tables: UnitTables) -> tuple[Unit | None, str | 
         return Unit(amount.ucum, basis, amount.kind, amount.factor), None
     found = None
     if amount is not None and after:
-        found = _denominator(after, tables)
+        found = _denominator(after, tables, capitals)
         if found == UNIT_WITHOUT_BASIS:
             return None, UNIT_WITHOUT_BASIS
         if isinstance(found, Denominator):
@@ -242,8 +251,8 @@ def _by_ucum(text: str) -> Unit | None:
     try:
         quantity = registry.from_ucum(text)
         for kind, base in (("substance", "umol/L"), ("mass", "ug/L")):
-            if quantity.is_compatible_with(registry(base.replace("/", " / "))):
-                factor = Fraction(str(float(f"{quantity.to(base).magnitude:.12g}")))
+            if quantity.is_compatible_with(registry.from_ucum(base)):
+                factor = Fraction(str(float(f"{quantity.to(registry.from_ucum(base).units).magnitude:.12g}")))
                 return Unit(text, "per_volume", kind, factor) if factor > 0 else None
     except Exception:  # ucumvert, lark and pint raise a dozen kinds, all meaning: not a unit we know
         return None
@@ -289,9 +298,10 @@ def ratio_factor(text: str, wanted: str, tables: UnitTables) -> Fraction | None:
     factors = []
     for unit in (text, wanted):
         cleaned = _cleaned(unit)
-        before, slash, after = tables.whole.get(cleaned, cleaned).partition("/")
-        over = tables.amounts.get(_looked_up(before or "?", tables.amount_spellings) or "")
-        under = tables.amounts.get(_looked_up(after or "1", tables.amount_spellings) or "")
+        capitals = cleaned.upper() == cleaned
+        before, slash, after = _whole(cleaned, tables).partition("/")
+        over = tables.amounts.get(_looked_up(before or "?", tables.amount_spellings, capitals) or "")
+        under = tables.amounts.get(_looked_up(after or "1", tables.amount_spellings, capitals) or "")
         if over is None or under is None or over.kind != ("substance" if slash else "number"):
             return None
         if under.kind != over.kind:

@@ -28,10 +28,32 @@ UNITS = {
     "nmol/mg{prot}": "per_protein",
     "nmol/10*9{plt}": "per_platelets",
 }
+#: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
+_MRS_UNITS = ("{i.u.}", "1/{tCr}")
 _URINE = ("urine", "urine_24h", "urine_timed", "dried_urine")
 _CREATININE_G_PER_L = (0.3, 3.0)  # WHO limits, as quoted by Biomed Environ Sci 2022;35:899
 _CREATININE_MOLAR_MASS = 113.12  # g/mol
 _SHORTEST_24H, _LONGEST_24H, _SMALLEST_24H = 20.0, 28.0, 0.4  # hours, hours, litres
+
+#: What `compute` gives: one row per sample and metric. Sides are in `component_unit`.
+COMPUTED_SCHEMA: dict[str, type[pl.DataType]] = {
+    "sample_key": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "status": pl.String,
+    "reason": pl.String,
+    "basis": pl.String,
+    "numerator_low": pl.Float64,
+    "numerator_high": pl.Float64,
+    "denominator_low": pl.Float64,
+    "denominator_high": pl.Float64,
+    "component_unit": pl.String,
+    "reported_low": pl.Float64,
+    "reported_high": pl.Float64,
+    "reported_agrees": pl.Boolean,
+}
 
 Interval = tuple[pl.Expr, pl.Expr]
 
@@ -133,7 +155,7 @@ class _Sides:
     def units(self) -> list[str]:
         """Units in which any component is there, best first; mass only where the metric needs no moles."""
         known = {name.split("|")[1] for name in self.have if name.split("|")[0] in self.components and name.endswith("|low")}
-        others = sorted(unit for unit in known - set(UNITS) if not self.metric.molar_required or "[" in unit or "tCr" in unit)
+        others = sorted(unit for unit in known - set(UNITS) if not self.metric.molar_required or unit in _MRS_UNITS)
         return [unit for unit in UNITS if unit in known] + others
 
 
@@ -266,31 +288,25 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
     lowest = 0.0 if metric.formula.kind == "ratio" else -math.inf
     there = pl.col("reason").is_null()
-    low, high = pl.when(there).then("low"), pl.when(there).then("high")
     printed_low = pl.col("reported_low") - pl.col("reported_rounding").fill_null(0.0)
     printed_high = pl.col("reported_high") + pl.col("reported_rounding").fill_null(0.0)
     slack = 1 + 1e-9  # binary rounding of decimal texts, nothing else
     agrees = (printed_low <= pl.col("wide_high") * slack) & (printed_high * slack >= pl.col("wide_low"))
-    return frame.select(
-        "sample_key",
-        pl.lit(metric.id).alias("metric"),
-        pl.when(there & (pl.col("low") == pl.col("high"))).then("low").alias("value"),
-        low.alias("low"),
-        high.alias("high"),
-        pl.when(there).then(status_of(pl.col("low"), pl.col("high"), lowest)).otherwise(pl.lit(ABSENT)).alias("status"),
-        "reason",
-        pl.col("basis"),
-        "numerator_low", "numerator_high", "denominator_low", "denominator_high", "component_unit",
-        "reported_low", "reported_high",
-        pl.when(there & pl.col("reported_low").is_not_null()).then(agrees).alias("reported_agrees"),
-    )  # fmt: skip
+    figures = {
+        "metric": pl.lit(metric.id),
+        "value": pl.when(there & (pl.col("low") == pl.col("high"))).then("low"),
+        "low": pl.when(there).then("low"),
+        "high": pl.when(there).then("high"),
+        "status": pl.when(there).then(status_of(pl.col("low"), pl.col("high"), lowest)).otherwise(pl.lit(ABSENT)),
+        "reported_agrees": pl.when(there & pl.col("reported_low").is_not_null()).then(agrees),
+    }
+    return frame.select(figures.get(name, pl.col(name)).cast(t).alias(name) for name, t in COMPUTED_SCHEMA.items())
 
 
 def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
     """Every metric of every sample that it is defined for, or refused in: one row each.
 
-    Returns sample_key, metric, value, low, high, status, reason, basis, numerator_*, denominator_*,
-    component_unit, reported_low, reported_high, reported_agrees.
+    Returns a frame of `COMPUTED_SCHEMA`.
     """
     metrics = [metric for metric in catalogue.metrics.values() if metric.computed]
     analytes = {a for metric in metrics for a in (*metric.formula.numerator, *metric.formula.denominator)}
@@ -312,7 +328,7 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
             pl.col("rounding").alias("reported_rounding"),
         )  # fmt: skip
         parts.append(one_metric(metric, mine.join(own, on="sample_key", how="left"), refusals))
-    return pl.concat(parts) if parts else pl.DataFrame(schema={"sample_key": pl.String})
+    return pl.concat(parts) if parts else pl.DataFrame(schema=COMPUTED_SCHEMA)
 
 
 def incomplete_24h(frame: pl.DataFrame) -> pl.DataFrame:

@@ -157,7 +157,8 @@ def _cells(names: list[str], taken: set[int], layout: Layout, is_analyte: IsAnal
             if key(text) in listed:
                 cells.append(Cell(index, listed[key(text)], unit or (part[1] if part else None)))
             elif key(text) in known or is_analyte(text):
-                cells.append(Cell(index, text, unit))
+                # the brackets of `Noradrenaline (norepinephrine)` hold another name, no unit
+                cells.append(Cell(index, text, None if unit and is_analyte(unit) else unit))
             else:
                 continue
             break
