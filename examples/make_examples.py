@@ -43,9 +43,13 @@ def urine_corrected(first: str) -> str:
     for line in lines[1:]:
         fields = line.split(",")
         if fields[1] == "U2003" and "Dopamine" in line:
-            out.append(line.replace(f",{fields[4]},", ",212,").replace("2024-04-02,final", "2024-04-09,corrected"))
+            out.append(
+                line.replace(f",{fields[4]},", ",212,").replace("2024-04-02,final", "2024-04-09,corrected")
+            )
         if fields[1] == "U2005":
-            out.append(line.replace("2024-03-10", "2024-02-10").replace("2024-04-02,final", "2024-04-09,corrected"))
+            out.append(
+                line.replace("2024-03-10", "2024-02-10").replace("2024-04-02,final", "2024-04-09,corrected")
+            )
     return "\n".join(out) + "\n"
 
 
@@ -64,7 +68,9 @@ def csf_and_plasma(rng: random.Random) -> str:
             value = typical * rng.lognormvariate(0, 0.3)
             shown = "<0,06" if test == "Dopamin" and value < 0.06 else f"{value:.4g}".replace(".", ",")
             sample = f"{'L' if specimen == 'Liquor' else 'P'}{number:03d}"
-            lines.append(f"{number:05d};{sample};{specimen};{test};{shown};{unit};{number:02d}.03.2024 07:{30 + number};12.03.2024")
+            lines.append(
+                f"{number:05d};{sample};{specimen};{test};{shown};{unit};{number:02d}.03.2024 07:{30 + number};12.03.2024"
+            )
     return "\r\n".join(lines) + "\r\n"
 
 

@@ -20,7 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Home = Annotated[
-    Path, typer.Option("--home", envvar="NEUROBALANCE_HOME", help="Folder of inbox, archive, ledger and outputs.")
+    Path,
+    typer.Option("--home", envvar="NEUROBALANCE_HOME", help="Folder of inbox, archive, ledger and outputs."),
 ]
 LabName = Annotated[str | None, typer.Option("--lab", help="Name of the lab.")]
 _DATA = Path("data")
@@ -30,7 +31,7 @@ class WrongUsage(typer.BadParameter):
     """Wrong usage: exit status 2."""
 
 
-def _settings(home: Path, **others: object) -> Settings:
+def _settings(home: Path, inbox: Path | None = None) -> Settings:
     """Settings for this home, with Prefect's own database inside it and no call to anywhere else."""
     home = home.expanduser().absolute()
     os.environ["NEUROBALANCE_HOME"] = str(home)
@@ -46,12 +47,14 @@ def _settings(home: Path, **others: object) -> Settings:
         os.environ.setdefault(name, value)
     from schemas.settings import Settings
 
-    return Settings(home=home, **others)
+    return Settings(home=home, inbox=inbox) if inbox else Settings(home=home)
 
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path] | None, typer.Argument(help="Exports; without any, what waits in the inbox.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Exports; without any, what waits in the inbox.")
+    ] = None,
     lab: LabName = None,
     home: Home = _DATA,
 ) -> None:
@@ -76,7 +79,9 @@ def _run_flow(settings: Settings, lab: str | None, exports: list | None) -> dict
     from flows.ingest import ingest as ingest_flow
 
     named = [f"{export.lab}/{export.sha256}" for export in exports] if exports is not None else None
-    return ingest_flow(home=str(settings.home), lab=lab, exports=named, inbox=str(settings.inbox) if settings.inbox else None)
+    return ingest_flow(
+        home=str(settings.home), lab=lab, exports=named, inbox=str(settings.inbox) if settings.inbox else None
+    )
 
 
 @app.command()
@@ -96,7 +101,9 @@ def check(
 
 @app.command()
 def show(
-    export: Annotated[str, typer.Argument(metavar="HASH", help="First characters (4 or more) of an export's hash.")],
+    export: Annotated[
+        str, typer.Argument(metavar="HASH", help="First characters (4 or more) of an export's hash.")
+    ],
     rows: Annotated[int, typer.Option(help="How many quarantined rows to print at most.")] = 50,
     home: Home = _DATA,
 ) -> None:

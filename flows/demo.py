@@ -40,7 +40,17 @@ def run_demo(settings: Settings, run: Callable[[], dict[str, int]]) -> None:
 def print_metrics(settings: Settings) -> None:
     """A few rows of the tidy metrics: values, bounds, and reasons."""
     metrics = pl.scan_parquet(settings.outputs / "metrics" / "**" / "*.parquet")
-    wanted = ["kyn_trp", "phe_tyr", "csf_hva_hiaa", "dhpg_ne", "ne_epi", "glu_gaba_urine", "cortisol_dheas", "ne_da", "hiaa_serotonin"]
+    wanted = [
+        "kyn_trp",
+        "phe_tyr",
+        "csf_hva_hiaa",
+        "dhpg_ne",
+        "ne_epi",
+        "glu_gaba_urine",
+        "cortisol_dheas",
+        "ne_da",
+        "hiaa_serotonin",
+    ]
     some = (
         metrics.filter(pl.col("metric").is_in(wanted))
         .sort("metric", "status", "lab", "sample")
@@ -59,7 +69,9 @@ def print_metrics(settings: Settings) -> None:
     views.console.print(made)
     disagree = metrics.filter(~pl.col("reported_agrees")).select(pl.len()).collect().item()
     views.console.print(f"\nRatios that a lab printed and its own components contradict: {disagree}.")
-    views.console.print("Urine, plasma and serum metrics are peripheral: they say nothing about levels in the brain.")
+    views.console.print(
+        "Urine, plasma and serum metrics are peripheral: they say nothing about levels in the brain."
+    )
 
 
 def print_lines(settings: Settings) -> None:
@@ -68,7 +80,8 @@ def print_lines(settings: Settings) -> None:
         where = settings.outputs.relative_to(Path.cwd())
     except ValueError:
         where = settings.outputs
-    views.console.print(f"""
+    views.console.print(
+        f"""
 Read them with Polars, DuckDB or pandas:
 
   import polars as pl
@@ -80,4 +93,7 @@ Read them with Polars, DuckDB or pandas:
   import pandas as pd
   pd.read_parquet("{where}/panels")
 
-What the columns mean: docs/data-dictionary.md. What the metrics do not mean: README.md.""", markup=False, soft_wrap=True)
+What the columns mean: docs/data-dictionary.md. What the metrics do not mean: README.md.""",
+        markup=False,
+        soft_wrap=True,
+    )

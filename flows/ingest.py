@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -38,7 +37,9 @@ _RETRIES: dict[str, Any] = {
 
 def _run_name() -> str:
     given = flow_run.parameters
-    what = f"{len(given['exports'])} named exports" if given.get("exports") else given.get("lab") or "all labs"
+    what = (
+        f"{len(given['exports'])} named exports" if given.get("exports") else given.get("lab") or "all labs"
+    )
     return f"ingest {what} {datetime.now(UTC):%Y-%m-%d %H:%M}"
 
 
@@ -60,7 +61,9 @@ def read_batch(bench: Bench, lab: str, exports: list[Export]) -> tuple[list[Prep
 
 @task(name="commit", **_RETRIES)
 @quiet("commit")
-def commit_batch(settings: Settings, lab: str, prepared: list[Prepared], staged: list[Staged]) -> dict[Export, int]:
+def commit_batch(
+    settings: Settings, lab: str, prepared: list[Prepared], staged: list[Staged]
+) -> dict[Export, int]:
     """Append one batch to the ledger: exactly once, however often it is tried."""
     return Ledger(settings.ledger).commit(lab, prepared, staged) if prepared else {}
 
@@ -93,7 +96,10 @@ def _batches(settings: Settings, exports: list[Export]) -> Iterator[tuple[str, l
 @flow(name="ingest", flow_run_name=_run_name)
 @quiet("ingest")
 def ingest(
-    home: str | None = None, lab: str | None = None, exports: list[str] | None = None, inbox: str | None = None
+    home: str | None = None,
+    lab: str | None = None,
+    exports: list[str] | None = None,
+    inbox: str | None = None,
 ) -> dict[str, int]:
     """Take in what waits in the inbox, or the archived exports that are named.
 
@@ -103,8 +109,7 @@ def ingest(
     Returns counts: exports, new_editions, accepted, quarantined (rows of the new editions),
     unreadable (exports), months (rebuilt).
     """
-    given = {"home": home, "inbox": inbox}
-    settings = Settings(**{name: Path(text) for name, text in given.items() if text})
+    settings = Settings.model_validate({k: v for k, v in {"home": home, "inbox": inbox}.items() if v})
     settings.pseudonym_key()  # a home that may not start says so before it does any work
     bench = Bench.of(settings)
     log = get_run_logger()
@@ -123,7 +128,10 @@ def ingest(
     rebuilt = publish_outputs(bench, sorted({export.lab for export in found}) or None)
     counts = report(settings, found, fresh)
     counts["months"] = sum(len(months) for months in (*healed.values(), *rebuilt.values()))
-    log.info("exports %(exports)d, new editions %(new_editions)d, accepted %(accepted)d, quarantined %(quarantined)d", counts)
+    log.info(
+        "exports %(exports)d, new editions %(new_editions)d, accepted %(accepted)d, quarantined %(quarantined)d",
+        counts,
+    )
     return counts
 
 
@@ -154,11 +162,17 @@ def report(settings: Settings, found: list[Export], fresh: dict[Export, int]) ->
         "new_editions": len(fresh),
         "accepted": sum(row["accepted"] for row in new),
         "quarantined": sum(row["quarantined"] for row in new),
-        "unreadable": sum(row["layout"] == "none" or (row["rows"] == 0 and bool(row["reasons"])) for row in new),
+        "unreadable": sum(
+            row["layout"] == "none" or (row["rows"] == 0 and bool(row["reasons"])) for row in new
+        ),
     }
     if rows:
-        create_table_artifact(key="receipts", table=rows, description="What became of each export of this run")
-    create_markdown_artifact(key="ingest-summary", markdown=_summary(counts), description="Summary of this run")
+        create_table_artifact(
+            key="receipts", table=rows, description="What became of each export of this run"
+        )
+    create_markdown_artifact(
+        key="ingest-summary", markdown=_summary(counts), description="Summary of this run"
+    )
     return counts
 
 

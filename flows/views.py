@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH
 
 def table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
     """A plain table; `numbers` are the columns that stand to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return made
@@ -57,8 +60,12 @@ def print_run(counts: dict[str, int]) -> None:
             f"{counts['quarantined']} quarantined; months published: {counts['months']}."
         )
     if counts["quarantined"] or counts["unreadable"]:
-        console.print(f"Quarantined rows: {counts['quarantined']}. Exports that could not be read: {counts['unreadable']}.")
-        console.print("`neurobalance status` lists the reasons, `neurobalance show HASH` the rows and how to mend them.")
+        console.print(
+            f"Quarantined rows: {counts['quarantined']}. Exports that could not be read: {counts['unreadable']}."
+        )
+        console.print(
+            "`neurobalance status` lists the reasons, `neurobalance show HASH` the rows and how to mend them."
+        )
 
 
 def receipts_table(receipts: pl.DataFrame) -> Table:
@@ -75,15 +82,17 @@ def print_status(settings: Settings) -> None:
     """Exports, quarantine by reason, months published."""
     receipts = _snapshot(settings).receipts() if (settings.ledger / "_delta_log").exists() else None
     if receipts is None or receipts.is_empty():
-        console.print("No export yet. Put files into inbox/<lab>/ of the home folder, or name them: ingest --lab L FILES")
+        console.print(
+            "No export yet. Put files into inbox/<lab>/ of the home folder, or name them: ingest --lab L FILES"
+        )
         return
     made = table("Exports", "lab", "exports", "unreadable", "rows", "accepted", "quarantined", "last receipt (UTC)",
                  numbers=("exports", "unreadable", "rows", "accepted", "quarantined"))  # fmt: skip
-    for lab, group in receipts.group_by("lab", maintain_order=True):
-        last = group["received_at"].max()
+    for (lab,), group in receipts.group_by("lab", maintain_order=True):
+        last = group.select(pl.col("received_at").max().dt.strftime("%Y-%m-%d %H:%M")).item()
         made.add_row(
-            escape(str(lab[0])), str(len(group)), str(len(group) - group["reason"].null_count()), str(group["rows"].sum()),
-            str(group["accepted_rows"].sum()), str(group["quarantined_rows"].sum()), f"{last:%Y-%m-%d %H:%M}",
+            escape(str(lab)), str(len(group)), str(len(group) - group["reason"].null_count()), str(group["rows"].sum()),
+            str(group["accepted_rows"].sum()), str(group["quarantined_rows"].sum()), last,
         )  # fmt: skip
     console.print(made)
     reasons: Counter[tuple[str, str]] = Counter()
@@ -92,8 +101,10 @@ def print_status(settings: Settings) -> None:
             reasons[(r["lab"], said["reason"])] += said["count"]
     if reasons:
         made = table("\nQuarantine", "lab", "reason", "rows", "how to mend it", numbers=("rows",))
-        for (lab, reason), count in sorted(reasons.items(), key=lambda item: (item[0][0], -item[1])):
-            made.add_row(escape(lab), reason, str(count), escape(RULES[reason].mend) if reason in RULES else "")
+        for (name, reason), count in sorted(reasons.items(), key=lambda item: (item[0][0], -item[1])):
+            made.add_row(
+                escape(name), reason, str(count), escape(RULES[reason].mend) if reason in RULES else ""
+            )
         console.print(made)
     made = table("\nMonths published", "lab", "months")
     for folder in sorted((settings.outputs / "metrics").glob("*")):
@@ -162,7 +173,9 @@ def print_check(settings: Settings, lab: str, file: Path) -> None:
     except Unreadable as error:
         account.reason = str(error)
     made = table(f"Check of {text_of(file.name)} as an export of lab {escape(lab)}", "what", "")
-    fits = [f"{name}: {'fits' if fit else 'does not fit'}, {escape(why)}" for name, fit, why in reading.considered]
+    fits = [
+        f"{name}: {'fits' if fit else 'does not fit'}, {escape(why)}" for name, fit, why in reading.considered
+    ]
     for name, value in (
         ("sha-256", digest), ("layout", account.layout or "none"), ("considered", "\n".join(fits) or "none"),
         ("columns used", ", ".join(f"{text_of(theirs)} -> {ours}" for ours, theirs in account.columns_used.items()) or "none"),
@@ -174,9 +187,13 @@ def print_check(settings: Settings, lab: str, file: Path) -> None:
         made.add_row(name, value)
     console.print(made)
     if account.layout:
-        console.print(f"To pin the layout, write into labs.toml of the home folder:  \\[{escape(lab)}]  layouts = \\[\"{account.layout}\"]")
+        console.print(
+            f'To pin the layout, write into labs.toml of the home folder:  \\[{escape(lab)}]  layouts = \\["{account.layout}"]'
+        )
     else:
-        console.print("`neurobalance catalogue layouts` lists the layouts; docs/add-a-layout.md tells how to write one.")
+        console.print(
+            "`neurobalance catalogue layouts` lists the layouts; docs/add-a-layout.md tells how to write one."
+        )
     rows = pl.concat(quarantined) if quarantined else pl.DataFrame()
     _print_quarantined(rows.head(50), account.quarantined)
 
@@ -186,14 +203,33 @@ def print_catalogue(settings: Settings, what: str) -> None:
     bench = Bench.of(settings)
     known = bench.catalogue
     if what == "analytes":
-        made = table("Analytes", "id", "name", "class", "molar mass (g/mol)", "HMDB", "ChEBI", numbers=("molar mass (g/mol)",))
+        made = table(
+            "Analytes",
+            "id",
+            "name",
+            "class",
+            "molar mass (g/mol)",
+            "HMDB",
+            "ChEBI",
+            numbers=("molar mass (g/mol)",),
+        )
         for a in known.analytes.values():
-            made.add_row(a.id, escape(a.name), a.class_, f"{a.molar_mass:g}" if a.molar_mass else "", a.hmdb, a.chebi)
+            made.add_row(
+                a.id, escape(a.name), a.class_, f"{a.molar_mass:g}" if a.molar_mass else "", a.hmdb, a.chebi
+            )
     elif what == "metrics":
         made = table("Metrics", "id", "formula", "unit", "specimens", "studied in", "evidence", "computed")
         for m in known.metrics.values():
             computed = "yes" if m.computed else f"no: {m.not_computed_because}"
-            made.add_row(m.id, escape(m.formula_text), m.unit, ", ".join(m.specimens), ", ".join(m.studied_in), m.evidence_grade, computed)
+            made.add_row(
+                m.id,
+                escape(m.formula_text),
+                m.unit,
+                ", ".join(m.specimens),
+                ", ".join(m.studied_in),
+                m.evidence_grade,
+                computed,
+            )
     elif what == "specimens":
         made = table("Specimens", "id", "name", "compartment", "bases")
         for s in known.specimens.values():
@@ -203,9 +239,19 @@ def print_catalogue(settings: Settings, what: str) -> None:
         for layout in bench.layouts.values():
             made.add_row(layout.name, escape(layout.title), layout.reader, ", ".join(layout.labs) or "any")
     else:
-        made = table("Units: an amount, then per what", "amounts", "per")
-        made.add_row(escape(", ".join(sorted(known.units.amounts))), escape(", ".join(sorted(known.units.denominators))))
+        made = table(
+            "Units: any amount over any denominator of its basis", "what", "texts", "UCUM", "basis or kind"
+        )
+        for name, amount in known.units.amounts.items():
+            made.add_row("amount", _spelled(known.units.amount_spellings, name), escape(name), amount.kind)
+        for (per, _), denominator in known.units.denominators.items():
+            texts = _spelled(known.units.denominator_spellings, per)
+            made.add_row("denominator", texts, escape(denominator.ucum), denominator.basis)
     console.print(made)
+
+
+def _spelled(spellings: Mapping[str, str], ucum: str) -> str:
+    return escape(", ".join(sorted({text for text, found in spellings.items() if found == ucum} | {ucum})))
 
 
 def _snapshot(settings: Settings) -> Snapshot:

@@ -39,14 +39,19 @@ class Values(Part):
     thousands: Literal["", ",", ".", " ", "'"] = Field("", description="mark between thousands")
     missing: tuple[str, ...] = Field(("", "NA", "N/A", "null", "-", "."), description="texts for no value")
     not_detected: tuple[str, ...] = Field(
-        ("nd", "n.d.", "not detected", "none detected"), description="below an unknown limit, unless lloq says it"
+        ("nd", "n.d.", "not detected", "none detected"),
+        description="below an unknown limit, unless lloq says it",
     )
     below: tuple[str, ...] = Field(
         ("<LLOQ", "<LOQ", "<LOD", "BLQ", "BLOQ", "BQL", "<LLQ"), description="below the lower limit"
     )
     above: tuple[str, ...] = Field((">ULOQ", ">ULQ", "ALQ", "AQL"), description="above the upper limit")
-    lloq: dict[str, float] = Field({}, description="analyte id -> lower limit in the unit of its results, undiluted")
-    uloq: dict[str, float] = Field({}, description="analyte id -> upper limit in the unit of its results, undiluted")
+    lloq: dict[str, float] = Field(
+        {}, description="analyte id -> lower limit in the unit of its results, undiluted"
+    )
+    uloq: dict[str, float] = Field(
+        {}, description="analyte id -> upper limit in the unit of its results, undiluted"
+    )
     zero_is_not_detected: bool = Field(False, description="0 means not detected")
     rel_sd: Literal["percent", "fraction"] = Field("percent", description="how rel_sd is written")
 
@@ -74,10 +79,13 @@ class Wide(Part):
     """One row per sample, one column per analyte."""
 
     header: str | None = Field(
-        None, description="regular expression with groups analyte and unit for headers such as `Dopamine (nmol/L)`"
+        None,
+        description="regular expression with groups analyte and unit for headers such as `Dopamine (nmol/L)`",
     )
     unit_row: bool = Field(False, description="the row after the headers holds the units")
-    columns: dict[str, str] = Field({}, description="header -> analyte text; empty: every header the catalogue knows")
+    columns: dict[str, str] = Field(
+        {}, description="header -> analyte text, beside the headers that the catalogue and [analytes] know"
+    )
 
 
 class Samples(Part):
@@ -91,7 +99,9 @@ class Samples(Part):
     replicates: Literal["refuse", "mean", "diluted if above uloq"] = Field(
         "refuse", description="how repeated measurements of one sample in one export are resolved"
     )
-    methods: tuple[str, ...] = Field((), description="methods from best to worst; empty: two methods conflict")
+    methods: tuple[str, ...] = Field(
+        (), description="methods from best to worst; empty: two methods conflict"
+    )
 
 
 class Layout(Part):
@@ -100,7 +110,9 @@ class Layout(Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str = ""
     extends: str | None = Field(None, description="name of a layout whose keys this one starts from")
-    reader: str = "delimited"
+    reader: str = Field(
+        "table", description="container: table (delimited text or workbook), delimited, workbook, targetlynx"
+    )
     labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
     detect: Detect = Detect()
     encoding: str | None = Field(None, description="Python codec name; unset: what the bytes prove")
@@ -112,7 +124,9 @@ class Layout(Part):
     wide: Wide | None = None
     values: Values = Values()
     times: Times = Times()
-    vocabulary: tuple[str, ...] = Field((), description="vocabularies for abbreviations, for example amino_acids")
+    vocabulary: tuple[str, ...] = Field(
+        (), description="vocabularies for abbreviations, for example amino_acids"
+    )
     analytes: dict[str, str] = Field({}, description="text or local code -> analyte or metric id")
     specimens: dict[str, str] = Field({}, description="text -> specimen id")
     units: dict[str, str] = Field({}, description="unit text -> a unit the catalogue knows")
@@ -142,7 +156,9 @@ def _merged(base: dict, over: dict) -> dict:
     """`over` on top of `base`; tables are merged key by key, everything else is replaced."""
     out = dict(base)
     for key, value in over.items():
-        out[key] = _merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+        out[key] = (
+            _merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+        )
     return out
 
 
@@ -167,7 +183,9 @@ def load_layouts(*folders: Path) -> dict[str, Layout]:
             return data
         if parent not in raw or parent in (*seen, name):
             raise LayoutError(f"{path}: extends {parent!r}, which is not a layout it can start from")
-        base = {k: v for k, v in complete(parent, (*seen, name)).items() if k not in ("name", "title", "labs")}
+        base = {
+            k: v for k, v in complete(parent, (*seen, name)).items() if k not in ("name", "title", "labs")
+        }
         return _merged(base, data)
 
     layouts = {}

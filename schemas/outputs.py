@@ -48,8 +48,12 @@ _SAMPLE = (
     Column("visit", pl.String, "visit, where there is one"),
     Column("timepoint", pl.String, "planned time within a visit, where there is one"),
     Column("collected_at", UTC, "collection time in UTC; null where only the day is known"),
-    Column("collected_local", LOCAL, "collection time by the lab's clock; midnight where only the day is known"),
-    Column("local_clock_time", pl.Time, "time of day of the collection by the lab's clock, null where not known"),
+    Column(
+        "collected_local", LOCAL, "collection time by the lab's clock; midnight where only the day is known"
+    ),
+    Column(
+        "local_clock_time", pl.Time, "time of day of the collection by the lab's clock, null where not known"
+    ),
     Column("time_precision", pl.String, "clock or day"),
     Column("time_source", pl.String, "collected, or acquired or reported where the layout allows it"),
 )
@@ -107,7 +111,9 @@ _METRICS = (
 
 _QUARANTINE = (
     Column("lab", pl.String, "lab that sent the export", required=True),
-    Column("month", pl.String, "lab-local month of collection; `undated` where it is not known", required=True),
+    Column(
+        "month", pl.String, "lab-local month of collection; `undated` where it is not known", required=True
+    ),
     Column("export", pl.String, "SHA-256 of the export", required=True),
     Column("edition", pl.Int32, "edition of the export", lineage=True, required=True),
     Column("row", pl.Int64, "1-based row in the export", required=True),
@@ -127,7 +133,9 @@ _EXPORTS = (
     Column("reason", pl.String, "why the export as a whole could not be read"),
     Column("rows", pl.Int64, "results read", "rows", required=True),
     Column("accepted", pl.Int64, "results accepted", "rows", required=True),
-    Column("quarantined", pl.Int64, "results quarantined; rows = accepted + quarantined", "rows", required=True),
+    Column(
+        "quarantined", pl.Int64, "results quarantined; rows = accepted + quarantined", "rows", required=True
+    ),
     Column("skipped", pl.String, "what else the source holds, by name and count"),
     Column("reasons", pl.String, "reasons for quarantine, by count"),
     Column("size", pl.Int64, "size of the export", "bytes", required=True),
@@ -155,7 +163,12 @@ _CATALOGUE = (
 def datasets(catalogue: Catalogue) -> dict[str, tuple[Column, ...]]:
     """Every published dataset and its columns; `panels` has one column per computed metric."""
     panels = tuple(
-        Column(metric.id, pl.Float64, f"{metric.name}: the uncensored value, otherwise null (see metrics)", metric.unit)
+        Column(
+            metric.id,
+            pl.Float64,
+            f"{metric.name}: the uncensored value, otherwise null (see metrics)",
+            metric.unit,
+        )
         for metric in catalogue.metrics.values()
         if metric.computed
     )
@@ -204,5 +217,7 @@ def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.
         dtype = plain.field(column.name).type
         dtype = pyarrow.string() if pyarrow.types.is_large_string(dtype) else dtype
         said = {"description": column.description, "unit": column.unit, "phi": str(column.phi).lower()}
-        fields.append(pyarrow.field(column.name, dtype, metadata=said | {"lineage": str(column.lineage).lower()}))
+        fields.append(
+            pyarrow.field(column.name, dtype, metadata=said | {"lineage": str(column.lineage).lower()})
+        )
     return pyarrow.schema(fields, metadata={f"neurobalance.{key}": value for key, value in about.items()})

@@ -27,7 +27,9 @@ class Lab(BaseModel):
 
     timezone: str | None = Field(None, description="IANA name, for clock times without an offset")
     ids_are_study_codes: bool = Field(False, description="publish subject and sample ids as they are")
-    layouts: tuple[str, ...] = Field((), description="pinned: only these layouts are tried for the lab's exports")
+    layouts: tuple[str, ...] = Field(
+        (), description="pinned: only these layouts are tried for the lab's exports"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -46,7 +48,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NEUROBALANCE_", extra="ignore")
 
     home: Path = Field(Path("data"), description="folder of inbox, archive, ledger and outputs")
-    inbox: Path | None = Field(None, description="another inbox, with one folder per lab; nothing is removed from it")
+    inbox: Path | None = Field(
+        None, description="another inbox, with one folder per lab; nothing is removed from it"
+    )
     id_key: SecretStr | None = Field(None, description="key of the pseudonyms of subjects and samples")
     shared_home: bool = Field(False, description="several workers share the home, so id_key must be given")
     rows_per_batch: int = Field(500_000, ge=1, description="rows of outputs computed at a time, about")
@@ -82,7 +86,10 @@ class Settings(BaseSettings):
         if not path.exists():
             return {}
         try:
-            return {name: Lab.model_validate(said) for name, said in tomllib.loads(path.read_text("utf-8")).items()}
+            return {
+                name: Lab.model_validate(said)
+                for name, said in tomllib.loads(path.read_text("utf-8")).items()
+            }
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{path}: not TOML: {error}") from None
         except ValidationError as error:

@@ -13,6 +13,7 @@ from functools import reduce
 import polars as pl
 
 from schemas.catalogue import Catalogue, Metric
+from schemas.formula import Formula
 from tasks.current import Current
 
 UNCENSORED, BELOW, ABOVE, BOUNDED = "uncensored", "below", "above", "bounded"
@@ -86,7 +87,13 @@ def divide(numerator: Interval, denominator: Interval) -> Interval:
     """
     (a, b), (c, d) = numerator, denominator
     low = pl.when((a == 0) | d.is_infinite()).then(0.0).otherwise(a / d)
-    high = pl.when(b == 0).then(pl.when(d == 0).then(math.inf).otherwise(0.0)).when((c == 0) | b.is_infinite()).then(math.inf).otherwise(b / c)
+    high = (
+        pl.when(b == 0)
+        .then(pl.when(d == 0).then(math.inf).otherwise(0.0))
+        .when((c == 0) | b.is_infinite())
+        .then(math.inf)
+        .otherwise(b / c)
+    )
     return low, high
 
 
@@ -120,7 +127,9 @@ def balance(numerator: dict[str, Interval], denominator: dict[str, Interval]) ->
     low = factor * (mean_log(numerator, 0) - mean_log(denominator, 1))
     high = factor * (mean_log(numerator, 1) - mean_log(denominator, 0))
     # -inf - -inf and inf - inf say nothing
-    return pl.when(low.is_nan()).then(-math.inf).otherwise(low), pl.when(high.is_nan()).then(math.inf).otherwise(high)
+    return pl.when(low.is_nan()).then(-math.inf).otherwise(low), pl.when(high.is_nan()).then(
+        math.inf
+    ).otherwise(high)
 
 
 def status_of(low: pl.Expr, high: pl.Expr, lowest: float = 0.0) -> pl.Expr:
@@ -133,12 +142,19 @@ def status_of(low: pl.Expr, high: pl.Expr, lowest: float = 0.0) -> pl.Expr:
     )  # fmt: skip
 
 
+def formula_of(metric: Metric) -> Formula:
+    """The formula of a metric that is computed."""
+    if metric.formula is None:
+        raise ValueError(f"{metric.id} is not computed: {metric.not_computed_because}")
+    return metric.formula
+
+
 class _Sides:
     """The components of one metric in a frame of one row per sample."""
 
     def __init__(self, metric: Metric, frame: pl.DataFrame) -> None:
-        self.metric, self.have = metric, set(frame.columns)
-        self.numerator, self.denominator = metric.formula.numerator, metric.formula.denominator
+        self.metric, self.have, self.formula = metric, set(frame.columns), formula_of(metric)
+        self.numerator, self.denominator = self.formula.numerator, self.formula.denominator
         self.components = list(dict.fromkeys((*self.numerator, *self.denominator)))
 
     def end(self, analyte: str, unit: str, end: str) -> pl.Expr:
@@ -149,13 +165,23 @@ class _Sides:
         return self.end(analyte, unit, "low").is_not_null()
 
     def anywhere(self, analyte: str) -> pl.Expr:
-        mine = [pl.col(name).is_not_null() for name in sorted(self.have) if name.startswith(f"{analyte}|") and name.endswith("|low")]
+        mine = [
+            pl.col(name).is_not_null()
+            for name in sorted(self.have)
+            if name.startswith(f"{analyte}|") and name.endswith("|low")
+        ]
         return pl.any_horizontal(mine) if mine else pl.lit(False)
 
     def units(self) -> list[str]:
         """Units in which any component is there, best first; mass only where the metric needs no moles."""
-        known = {name.split("|")[1] for name in self.have if name.split("|")[0] in self.components and name.endswith("|low")}
-        others = sorted(unit for unit in known - set(UNITS) if not self.metric.molar_required or unit in _MRS_UNITS)
+        known = {
+            name.split("|")[1]
+            for name in self.have
+            if name.split("|")[0] in self.components and name.endswith("|low")
+        }
+        others = sorted(
+            unit for unit in known - set(UNITS) if not self.metric.molar_required or unit in _MRS_UNITS
+        )
         return [unit for unit in UNITS if unit in known] + others
 
 
@@ -163,7 +189,10 @@ def _per_volume(sides: _Sides, analyte: str) -> Interval:
     """An amount per volume, converted with the same sample's creatinine where it was sent per creatinine."""
     creatinine = [sides.end("creatinine", "umol/L", end) / 1000 for end in ("low", "high")]  # mmol/L
     direct = [sides.end(analyte, "umol/L", end) for end in ("low", "high")]
-    converted = [sides.end(analyte, "umol/mmol{creat}", end) * c for end, c in zip(("low", "high"), creatinine, strict=True)]
+    converted = [
+        sides.end(analyte, "umol/mmol{creat}", end) * c
+        for end, c in zip(("low", "high"), creatinine, strict=True)
+    ]
     low, high = (pl.coalesce(d, c) for d, c in zip(direct, converted, strict=True))
     return low, pl.when(high.is_nan()).then(math.inf).otherwise(high)
 
@@ -187,8 +216,8 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
             return {name: _per_volume(sides, name) for name in names}
         return {name: (_widened if widen else _interval)(sides, name, unit) for name in names}
 
-    calculate = ratio if metric.formula.kind == "ratio" else balance
-    scale = metric.formula.scale
+    calculate = ratio if sides.formula.kind == "ratio" else balance
+    scale = sides.formula.scale
     low, high = calculate(side(sides.numerator, False), side(sides.denominator, False))
     wide_low, wide_high = calculate(side(sides.numerator, True), side(sides.denominator, True))
     ends = {}
@@ -197,7 +226,7 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
         for index, end in enumerate(("low", "high")):
             parts = [interval[index] for interval in intervals]
             mean = (_sum([part.log() for part in parts]) / len(parts)).exp()
-            ends[f"{name}_{end}"] = _sum(parts) if metric.formula.kind == "ratio" else mean
+            ends[f"{name}_{end}"] = _sum(parts) if sides.formula.kind == "ratio" else mean
     all_in = [_per_volume(sides, n) if converted else _interval(sides, n, unit) for n in sides.components]
     zero = pl.any_horizontal((high == 0) for _, high in all_in)
     basis = UNITS.get(unit, unit) + (", converted with the sample's creatinine" if converted else "")
@@ -211,7 +240,9 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
 
 def _choose_basis(metric: Metric, sides: _Sides, specimens: set[str]) -> pl.Expr:
     """The figures in the first basis in which every component is there; never one side converted alone."""
-    complete = {unit: pl.all_horizontal(sides.present(c, unit) for c in sides.components) for unit in sides.units()}
+    complete = {
+        unit: pl.all_horizontal(sides.present(c, unit) for c in sides.components) for unit in sides.units()
+    }
     choice: pl.Expr | None = None
     for unit, whole in complete.items():
         usable = whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole
@@ -219,7 +250,8 @@ def _choose_basis(metric: Metric, sides: _Sides, specimens: set[str]) -> pl.Expr
         choice = pl.when(usable).then(figures) if choice is None else choice.when(usable).then(figures)  # type: ignore[attr-defined]
     if specimens & set(_URINE) and slot("creatinine", "umol/L", "low") in sides.have:
         whole = pl.all_horizontal(
-            sides.present(c, "umol/L") | (sides.present(c, "umol/mmol{creat}") & sides.present("creatinine", "umol/L"))
+            sides.present(c, "umol/L")
+            | (sides.present(c, "umol/mmol{creat}") & sides.present("creatinine", "umol/L"))
             for c in sides.components
         )
         figures = _figures(metric, sides, "umol/L", converted=True)
@@ -236,17 +268,31 @@ def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
         )) for c in sides.components
     ).list.drop_nulls().list.join("; ")  # fmt: skip
     figures = pl.col("_figures")
-    refused = pl.col("specimen").replace_strict(refusals, default=None, return_dtype=pl.String) if refusals else pl.lit(None, pl.String)
+    refused = (
+        pl.col("specimen").replace_strict(refusals, default=None, return_dtype=pl.String)
+        if refusals
+        else pl.lit(None, pl.String)
+    )
     clock = pl.lit(None, pl.String)
     if metric.time_needed:
         lacks = (pl.col("time_source") != "collected").fill_null(True)
         if metric.time_needed == "clock":
             lacks |= (pl.col("time_precision") != "clock").fill_null(True)
-        clock = pl.when(lacks).then(pl.lit("needs the clock time of collection" if metric.time_needed == "clock" else "needs the time of collection"))
+        clock = pl.when(lacks).then(
+            pl.lit(
+                "needs the clock time of collection"
+                if metric.time_needed == "clock"
+                else "needs the time of collection"
+            )
+        )
     nothing = figures.struct.field("low").is_null()
-    zero_denominator = (figures.struct.field("denominator_high") == 0) & (figures.struct.field("numerator_low") > 0)
-    balance_zero = figures.struct.field("zero") & pl.lit(metric.formula.kind == "balance")
-    incomplete = pl.col("_incomplete_24h") & pl.all_horizontal(sides.present(c, "umol/(24.h)") for c in sides.components)
+    zero_denominator = (figures.struct.field("denominator_high") == 0) & (
+        figures.struct.field("numerator_low") > 0
+    )
+    balance_zero = figures.struct.field("zero") & pl.lit(sides.formula.kind == "balance")
+    incomplete = pl.col("_incomplete_24h") & pl.all_horizontal(
+        sides.present(c, "umol/(24.h)") for c in sides.components
+    )
     return pl.coalesce(
         refused, pl.when(missing != "").then(missing), clock,
         pl.when(nothing & incomplete).then(pl.lit("incomplete 24 h collection")),
@@ -258,7 +304,7 @@ def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
 
 def refusals_of(metric: Metric, catalogue: Catalogue) -> dict[str, str]:
     """Specimen -> why the metric is refused there, for the analytes that a guard refuses."""
-    components = {*metric.formula.numerator, *metric.formula.denominator}  # type: ignore[union-attr]
+    components = set(formula_of(metric).analytes)
     return {
         specimen: guard.reason.partition(":")[0]
         for guard in catalogue.guards
@@ -268,7 +314,16 @@ def refusals_of(metric: Metric, catalogue: Catalogue) -> dict[str, str]:
 
 
 def _nothing() -> pl.Expr:
-    names = ("low", "high", "wide_low", "wide_high", "numerator_low", "numerator_high", "denominator_low", "denominator_high")
+    names = (
+        "low",
+        "high",
+        "wide_low",
+        "wide_high",
+        "numerator_low",
+        "numerator_high",
+        "denominator_low",
+        "denominator_high",
+    )
     return pl.struct(*(pl.lit(None, pl.Float64).alias(name) for name in names), pl.lit(None, pl.String).alias("basis"),
                      pl.lit(None, pl.String).alias("component_unit"), pl.lit(None, pl.Boolean).alias("zero"))  # fmt: skip
 
@@ -286,7 +341,7 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     if not isinstance(frame.schema["_figures"], pl.Struct):
         frame = frame.with_columns(_nothing().alias("_figures"))
     frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
-    lowest = 0.0 if metric.formula.kind == "ratio" else -math.inf
+    lowest = 0.0 if sides.formula.kind == "ratio" else -math.inf
     there = pl.col("reason").is_null()
     printed_low = pl.col("reported_low") - pl.col("reported_rounding").fill_null(0.0)
     printed_high = pl.col("reported_high") + pl.col("reported_rounding").fill_null(0.0)
@@ -297,10 +352,14 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
         "value": pl.when(there & (pl.col("low") == pl.col("high"))).then("low"),
         "low": pl.when(there).then("low"),
         "high": pl.when(there).then("high"),
-        "status": pl.when(there).then(status_of(pl.col("low"), pl.col("high"), lowest)).otherwise(pl.lit(ABSENT)),
+        "status": pl.when(there)
+        .then(status_of(pl.col("low"), pl.col("high"), lowest))
+        .otherwise(pl.lit(ABSENT)),
         "reported_agrees": pl.when(there & pl.col("reported_low").is_not_null()).then(agrees),
     }
-    return frame.select(figures.get(name, pl.col(name)).cast(t).alias(name) for name, t in COMPUTED_SCHEMA.items())
+    return frame.select(
+        figures.get(name, pl.col(name)).cast(t).alias(name) for name, t in COMPUTED_SCHEMA.items()
+    )
 
 
 def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
@@ -309,7 +368,7 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
     Returns a frame of `COMPUTED_SCHEMA`.
     """
     metrics = [metric for metric in catalogue.metrics.values() if metric.computed]
-    analytes = {a for metric in metrics for a in (*metric.formula.numerator, *metric.formula.denominator)}
+    analytes = {analyte for metric in metrics for analyte in formula_of(metric).analytes}
     slots = wide(now.results, analytes | {"creatinine", "urine_volume", "collection_duration"})
     base = now.samples.select("sample_key", "specimen", "time_source", "time_precision")
     frame = incomplete_24h(base.join(slots, on="sample_key", how="left"))
@@ -337,8 +396,16 @@ def incomplete_24h(frame: pl.DataFrame) -> pl.DataFrame:
     Source of the limits: ARUP's acceptance rule, as quoted by the University of Iowa's test directory, test 2965.
     """
     none = pl.lit(None, pl.Float64)
-    hours = pl.col(slot("collection_duration", "h", "low")) if slot("collection_duration", "h", "low") in frame.columns else none
-    litres = pl.col(slot("urine_volume", "L", "high")) if slot("urine_volume", "L", "high") in frame.columns else none
+    hours = (
+        pl.col(slot("collection_duration", "h", "low"))
+        if slot("collection_duration", "h", "low") in frame.columns
+        else none
+    )
+    litres = (
+        pl.col(slot("urine_volume", "L", "high"))
+        if slot("urine_volume", "L", "high") in frame.columns
+        else none
+    )
     bad = (hours < _SHORTEST_24H) | (hours > _LONGEST_24H) | (litres < _SMALLEST_24H)
     return frame.with_columns(bad.fill_null(False).alias("_incomplete_24h"))
 
@@ -346,5 +413,7 @@ def incomplete_24h(frame: pl.DataFrame) -> pl.DataFrame:
 def unusual_creatinine(results: pl.DataFrame) -> pl.DataFrame:
     """sample_key of urine whose creatinine lies outside 0.3 to 3.0 g/L: flagged, never dropped."""
     grams = pl.col("low") * _CREATININE_MOLAR_MASS / 1e6
-    urine = pl.col("specimen").is_in(_URINE) & (pl.col("analyte") == "creatinine") & (pl.col("unit") == "umol/L")
+    urine = (
+        pl.col("specimen").is_in(_URINE) & (pl.col("analyte") == "creatinine") & (pl.col("unit") == "umol/L")
+    )
     return results.filter(urine & ~grams.is_between(*_CREATININE_G_PER_L)).select("sample_key").unique()

@@ -41,7 +41,9 @@ def _with_clock(rows: pl.DataFrame) -> pl.DataFrame:
         corrected.fill_null(False).alias("_corrected"),
     )
     clocks = rows.select(_CLOCK).unique().sort(_CLOCK).with_row_index("clock")
-    return rows.join(clocks, on=_CLOCK, how="left", nulls_equal=True).drop("_final", "_reported", "_corrected")
+    return rows.join(clocks, on=_CLOCK, how="left", nulls_equal=True).drop(
+        "_final", "_reported", "_corrected"
+    )
 
 
 def _latest(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
@@ -63,7 +65,9 @@ def _resolve_ties(tied: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     groups = tied.with_columns(
         same.over(by).alias("_same"),
         (one_export & (rule == "mean")).over(by).alias("_mean"),
-        (one_export & (rule == "diluted if above uloq") & readable.min().is_not_null()).over(by).alias("_diluted"),
+        (one_export & (rule == "diluted if above uloq") & readable.min().is_not_null())
+        .over(by)
+        .alias("_diluted"),
         (readable == readable.min().over(by)).fill_null(False).alias("_chosen"),
     )
     chosen = groups.filter(pl.col("_diluted") & pl.col("_chosen") & ~pl.col("_same"))
@@ -75,7 +79,9 @@ def _resolve_ties(tied: pl.DataFrame, by: list[str]) -> pl.DataFrame:
             pl.col("low").mean().over(by), pl.col("high").mean().over(by), pl.col("rounding").max().over(by)
         ),
         chosen.filter("_clear").drop("_clear"),
-        groups.filter(~pl.col("_same") & ~pl.col("_mean") & ~pl.col("_diluted")).with_columns(problem=pl.lit(CONFLICT)),
+        groups.filter(~pl.col("_same") & ~pl.col("_mean") & ~pl.col("_diluted")).with_columns(
+            problem=pl.lit(CONFLICT)
+        ),
         chosen.filter(~pl.col("_clear")).drop("_clear").with_columns(problem=pl.lit(CONFLICT)),
     ]
     one = pl.concat(parts).unique(by, keep="first", maintain_order=True)
@@ -104,17 +110,23 @@ def _taken_out(winners: pl.DataFrame, against: pl.DataFrame, problem: str, same_
 
     With `same_unit`, a row that says its unit speaks only of that unit.
     """
-    later = against.select("sample_key", "analyte", pl.col("unit").alias("_unit"), pl.col("clock").alias("_clock"))
+    later = against.select(
+        "sample_key", "analyte", pl.col("unit").alias("_unit"), pl.col("clock").alias("_clock")
+    )
     if not same_unit:
         later = later.with_columns(pl.lit(None, pl.String).alias("_unit"))
     later = later.group_by("sample_key", "analyte", "_unit").agg(pl.col("_clock").max())
     for_all = later.filter(pl.col("_unit").is_null()).drop("_unit").rename({"_clock": "_all"})
     for_unit = later.drop_nulls("_unit").rename({"_unit": "unit"})
-    marked = winners.join(for_all, on=["sample_key", "analyte"], how="left").join(for_unit, on=_RESULT, how="left")
+    marked = winners.join(for_all, on=["sample_key", "analyte"], how="left").join(
+        for_unit, on=_RESULT, how="left"
+    )
     out = (pl.max_horizontal("_all", "_clock") >= pl.col("clock")).fill_null(False)
     if not same_unit:  # a quarantined row of the same clock is no correction of it, but a line beside it
         out = (pl.max_horizontal("_all", "_clock") > pl.col("clock")).fill_null(False)
-    return marked.with_columns(pl.when(out).then(pl.lit(problem)).otherwise("problem").alias("problem")).drop("_all", "_clock")
+    return marked.with_columns(pl.when(out).then(pl.lit(problem)).otherwise("problem").alias("problem")).drop(
+        "_all", "_clock"
+    )
 
 
 def current(rows: pl.DataFrame) -> Current:
@@ -131,7 +143,8 @@ def current(rows: pl.DataFrame) -> Current:
     quarantined = named.filter(~pl.col("accepted"))
     # an empty later cell is no correction, unless it says that it is one
     corrections = quarantined.filter(
-        pl.col("status").is_in(["corrected", "withdrawn"]).fill_null(False) | ~pl.col("reasons").list.contains("no value")
+        pl.col("status").is_in(["corrected", "withdrawn"]).fill_null(False)
+        | ~pl.col("reasons").list.contains("no value")
     )
     by = [*_RESULT, "method"]
     top = _latest(values, by)
@@ -144,7 +157,10 @@ def current(rows: pl.DataFrame) -> Current:
     subjects = rows.select("sample_key", "subject").drop_nulls().unique().group_by("sample_key").len()
     mixed = subjects.filter(pl.col("len") > 1)["sample_key"]
     standing = standing.with_columns(
-        pl.when(pl.col("sample_key").is_in(mixed.implode())).then(pl.lit(SUBJECTS)).otherwise("problem").alias("problem")
+        pl.when(pl.col("sample_key").is_in(mixed.implode()))
+        .then(pl.lit(SUBJECTS))
+        .otherwise("problem")
+        .alias("problem")
     )
     results = standing.filter(pl.col("problem").is_null())
     marked = pl.concat([

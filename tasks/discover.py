@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,10 +87,8 @@ def _note_arrival(path: Path, name: str, size: int) -> None:
             json.dump(noted, file)
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with suppress(FileExistsError):
             os.link(fresh, path)  # unlike a rename, a link never replaces the first arrival
-        except FileExistsError:
-            pass
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,11 @@ class InboxCache:
     def get(self, file: Waiting) -> Export | None:
         """The export that this very file was archived as, if it was."""
         match self.known.get(str(file.path)):
-            case [lab, sha256, size, modified_ns] if (lab, size, modified_ns) == (file.lab, file.size, file.modified_ns):
+            case [lab, sha256, size, modified_ns] if (lab, size, modified_ns) == (
+                file.lab,
+                file.size,
+                file.modified_ns,
+            ):
                 return Export(lab, sha256)
         return None
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, RECEIPT_SCHEMA, RESULT_SCHEMA, UNDATED
 from schemas.settings import private_folder
@@ -86,8 +86,12 @@ class Snapshot:
         parts = []
         for (name, edition), group in files.group_by("lab", "edition", maintain_order=True):
             paths = [self.folder / path for path in group["path"]]
-            scan = pl.scan_parquet(paths, schema=pl.Schema(schema), hive_partitioning=False, missing_columns="insert")
-            parts.append(scan.with_columns(pl.lit(name).alias("lab"), pl.lit(edition, pl.Int32).alias("edition")))
+            scan = pl.scan_parquet(
+                paths, schema=pl.Schema(schema), hive_partitioning=False, missing_columns="insert"
+            )
+            parts.append(
+                scan.with_columns(pl.lit(name).alias("lab"), pl.lit(edition, pl.Int32).alias("edition"))
+            )
         if not parts:
             return pl.LazyFrame(schema={**schema, "lab": pl.String, "edition": pl.Int32})
         return pl.concat(parts)
@@ -150,7 +154,9 @@ class Ledger:
         name = f"files/{uuid.uuid4().hex}.parquet"
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP)
+        frame.write_parquet(
+            path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP
+        )
         with path.open("rb") as file:
             os.fsync(file.fileno())
         return name
@@ -168,7 +174,10 @@ class Ledger:
         """
         for attempt in range(ATTEMPTS):
             snapshot = self.open()
-            newest = {r["export"]: r for r in snapshot.receipts(lab).select("export", "edition", "reading_hash").to_dicts()}
+            newest = {
+                r["export"]: r
+                for r in snapshot.receipts(lab).select("export", "edition", "reading_hash").to_dicts()
+            }
             editions = {
                 p.export.sha256: newest.get(p.export.sha256, {"edition": 0})["edition"] + 1
                 for p in prepared
@@ -193,7 +202,7 @@ class Ledger:
             transactions += [Transaction(f"{lab}/{export}", edition) for export, edition in editions.items()]
             try:
                 snapshot.table.create_write_transaction(
-                    actions, mode="append", schema=snapshot.table.schema(), partition_by=list(LEDGER_PARTITIONS),
+                    list[AddAction | RemoveAction](actions), mode="append", schema=snapshot.table.schema(), partition_by=list(LEDGER_PARTITIONS),
                     commit_properties=CommitProperties(app_transactions=transactions),
                 )  # fmt: skip
             except CommitFailedError:
@@ -216,7 +225,9 @@ class Ledger:
                 rows = pl.read_parquet(self.folder / file.path)
                 for edition in sorted(e for e in wanted if e is not None):
                     exports = [e for e in file.exports if editions.get(e) == edition]
-                    out.setdefault(edition, []).append(self.stage(rows.filter(pl.col("export").is_in(exports))))
+                    out.setdefault(edition, []).append(
+                        self.stage(rows.filter(pl.col("export").is_in(exports)))
+                    )
                 self.discard([file])
         return out
 
@@ -224,7 +235,9 @@ class Ledger:
         """Export -> every month in which a sample that it touches stands, in it or in the ledger."""
         if not files:
             return {}
-        fresh = pl.scan_parquet([self.folder / file.path for file in files]).select("export", "sample_key", "month")
+        fresh = pl.scan_parquet([self.folder / file.path for file in files]).select(
+            "export", "sample_key", "month"
+        )
         own = fresh.select("export", pl.col("month").fill_null(UNDATED)).unique().collect()
         keys = fresh.select("export", "sample_key").drop_nulls().unique().collect()
         elsewhere = (
@@ -235,13 +248,20 @@ class Ledger:
         both = pl.concat([own, elsewhere.collect()]).unique().sort("export", "month")
         return dict(both.group_by("export").agg("month").iter_rows())
 
-    def _receipts(self, prepared: list[Prepared], editions: dict[str, int], months: dict) -> dict[int, pl.DataFrame]:
+    def _receipts(
+        self, prepared: list[Prepared], editions: dict[str, int], months: dict
+    ) -> dict[int, pl.DataFrame]:
         now = datetime.now(UTC)
         rows: dict[int, list[dict]] = {}
         for p in prepared:
             sha256 = p.export.sha256
             if sha256 in editions:
-                said = {"export": sha256, "reading_hash": p.reading_hash, "recorded_at": now, "months": months.get(sha256, [])}
+                said = {
+                    "export": sha256,
+                    "reading_hash": p.reading_hash,
+                    "recorded_at": now,
+                    "months": months.get(sha256, []),
+                }
                 rows.setdefault(editions[sha256], []).append(p.receipt | said)
         return {edition: pl.DataFrame(said, schema=RECEIPT_SCHEMA) for edition, said in rows.items()}
 
@@ -262,7 +282,9 @@ def _statistics(frame: pl.DataFrame) -> str:
         *(pl.col(name).max().alias(f"{name}.max") for name in _STATISTICS),
         *(pl.col(name).null_count().alias(f"{name}.null") for name in _STATISTICS),
     ).row(0, named=True)
-    known = [name for name in _STATISTICS if ends[f"{name}.min"] is not None and len(ends[f"{name}.max"]) < 1000]
+    known = [
+        name for name in _STATISTICS if ends[f"{name}.min"] is not None and len(ends[f"{name}.max"]) < 1000
+    ]
     return json.dumps({
         "numRecords": len(frame),
         "minValues": {name: ends[f"{name}.min"] for name in known},

@@ -94,9 +94,14 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     rules = layout.values
     text = pl.col("value").str.strip_chars().fill_null("")
     folded = text.str.to_lowercase()
-    below, above, missing = (folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing))
+    below, above, missing = (
+        folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing)
+    )
     absent = folded.is_in(_tokens(rules.not_detected))
-    less, more = text.str.starts_with("<") | text.str.starts_with("≤"), text.str.starts_with(">") | text.str.starts_with("≥")
+    less, more = (
+        text.str.starts_with("<") | text.str.starts_with("≤"),
+        text.str.starts_with(">") | text.str.starts_with("≥"),
+    )
     token = below | above | missing | absent
     frame = frame.with_columns(
         pl.when(token).then(None).otherwise(text.str.strip_chars_start("<>=≤≥ ")).alias("_core"),
@@ -115,7 +120,9 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     def limit(column: str, named: dict[str, float]) -> pl.Expr:
         if not named:
             return pl.col(column)
-        return pl.coalesce(column, pl.col("id").replace_strict(named, default=None, return_dtype=pl.Float64) * times_dilution)
+        return pl.coalesce(
+            column, pl.col("id").replace_strict(named, default=None, return_dtype=pl.Float64) * times_dilution
+        )
 
     frame = frame.with_columns(number.alias("_number"), plain.alias("_plain")).with_columns(
         pl.when("_low_token").then(limit("_lloq", rules.lloq)).when("_high_token").then(limit("_uloq", rules.uloq))
@@ -130,19 +137,22 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     token = pl.col("_low_token") | pl.col("_high_token") | (kind == "not detected")
     unclear = n.is_null() & ~token & ~pl.col("_missing")
     ambiguous = unclear & pl.col("_core").str.contains(r"^[+-]?\d{1,3}(?:[.,]\d{3})+$")
-    decimals = pl.col("_plain").str.len_bytes().cast(pl.Float64) - pl.col("_plain").str.find(".", literal=True) - 1
+    decimals = (
+        pl.col("_plain").str.len_bytes().cast(pl.Float64) - pl.col("_plain").str.find(".", literal=True) - 1
+    )
     frame = frame.with_columns(
         pl.when("_missing").then(pl.lit("no value")).when(ambiguous).then(pl.lit("ambiguous number"))
         .when(unclear).then(pl.lit("unreadable value")).alias("number_problem"),
         # a comparator with a limit that nobody states leaves 0..infinity
         pl.when((kind == "none") | (kind == "above")).then(n.fill_null(pl.when(token).then(0.0)))
         .when(n < 0).then(n).otherwise(0.0).alias("low"),
-        pl.when((kind == "none")).then(n).when(kind == "above").then(infinite)
+        pl.when(kind == "none").then(n).when(kind == "above").then(infinite)
         .otherwise(n.fill_null(pl.when(token).then(infinite))).alias("high"),
         pl.when(pl.col("_plain").str.contains(r"^[+-]?\d+(?:\.\d*)?$"))
         .then(0.5 * pl.lit(10.0).pow(-decimals.fill_null(0.0))).alias("rounding"),
     )  # fmt: skip
     bad = pl.col("number_problem").is_not_null()
     return frame.with_columns(
-        pl.when(bad).then(None).otherwise(pl.col(name)).alias(name) for name in ("low", "high", "rounding", "censoring")
+        pl.when(bad).then(None).otherwise(pl.col(name)).alias(name)
+        for name in ("low", "high", "rounding", "censoring")
     ).drop("_core", "_missing", "_low_token", "_high_token", "_lloq", "_uloq", "_number", "_plain")

@@ -141,7 +141,9 @@ def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> 
         account.reasons.update(dict(counts.iter_rows()))
         yield out
     if seen != account.rows:
-        raise NotConserved(f"{export.short}: {seen} rows were read and {account.rows} judged; nothing was written")
+        raise NotConserved(
+            f"{export.short}: {seen} rows were read and {account.rows} judged; nothing was written"
+        )
     account.skipped, account.notes = found.skipped, found.notes
     account.columns_used, account.columns_unused = found.columns_used, found.columns_unused
 
@@ -163,7 +165,9 @@ def receipt_of(noted: Arrival, account: Account) -> dict:
     }
 
 
-def prepare(bench: Bench, exports: Iterable[Export], known: dict[str, str]) -> tuple[list[Prepared], list[Staged]]:
+def prepare(
+    bench: Bench, exports: Iterable[Export], known: dict[str, str]
+) -> tuple[list[Prepared], list[Staged]]:
     """Read and stage exports of one lab that the ledger does not yet hold as they read now.
 
     known: export -> reading hash of its newest edition. Small exports share a staged file.
@@ -191,7 +195,9 @@ def prepare(bench: Bench, exports: Iterable[Export], known: dict[str, str]) -> t
         except Exception as error:
             # the reason stands for the whole file: rows read before it are not kept by halves; and a file
             # that no one foresaw must not stop the good ones beside it
-            reason = str(error) if isinstance(error, Unreadable) else f"could not be read: {type(error).__name__}"
+            reason = (
+                str(error) if isinstance(error, Unreadable) else f"could not be read: {type(error).__name__}"
+            )
             own, waiting = _without(ledger, own, waiting, export)
             account = Account(account.layout, reason=reason, notes=account.notes)
         staged += own
@@ -215,5 +221,3 @@ def _without(
         kept.append(ledger.stage(rows))
         ledger.discard([file])
     return kept, [frame.filter(pl.col("export") != export.sha256) for frame in waiting]
-
-

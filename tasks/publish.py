@@ -22,7 +22,7 @@ from schemas import outputs
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from schemas.settings import Settings
-from tasks.balance import compute, unusual_creatinine, incomplete_24h, wide
+from tasks.balance import compute, incomplete_24h, unusual_creatinine, wide
 from tasks.current import Current, current
 from tasks.files import folder_name, replace_whole
 from tasks.ledger import Ledger, Snapshot
@@ -30,7 +30,17 @@ from tasks.validate import RULES
 
 BY_MONTH = ("results", "metrics", "panels", "quarantine")
 _SORT = {
-    "results": ["analyte", "specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint", "unit"],
+    "results": [
+        "analyte",
+        "specimen",
+        "collected_local",
+        "subject",
+        "sample",
+        "site",
+        "visit",
+        "timepoint",
+        "unit",
+    ],
     "metrics": ["metric", "specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint"],
     "panels": ["specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint"],
     "quarantine": ["reason", "export", "row", "item"],
@@ -106,7 +116,9 @@ class Publisher:
     def _stale_months(self, lab: str, receipts: pl.DataFrame) -> dict[str, str]:
         """Month -> the editions it must be built from, for the months that are not."""
         newest = receipts.group_by("export").agg(pl.col("edition").max())
-        touched = receipts.select("export", pl.col("months").alias("month")).explode("month", empty_as_null=True)
+        touched = receipts.select("export", pl.col("months").alias("month")).explode(
+            "month", empty_as_null=True
+        )
         wanted = editions_by_month(touched.drop_nulls().unique().join(newest, on="export"))
         built_with = self._built_with(lab)
         return {
@@ -117,7 +129,9 @@ class Publisher:
 
     def _stale_exports(self, lab: str, receipts: pl.DataFrame) -> dict[str, str]:
         newest = receipts.filter(pl.col("edition") == pl.col("edition").max().over("export"))
-        wanted = editions_by_month(newest.select("export", "edition", pl.col("received_at").dt.strftime("%Y-%m").alias("month")))
+        wanted = editions_by_month(
+            newest.select("export", "edition", pl.col("received_at").dt.strftime("%Y-%m").alias("month"))
+        )
         built_with = self._built_with(lab)
         return {
             month: editions
@@ -171,16 +185,24 @@ class Publisher:
             .with_columns(pl.when(pl.col("low") == pl.col("high")).then("low").alias("value"))
             .join(samples, on="sample_key").join(flags, on="sample_key", how="left")
         )  # fmt: skip
-        metrics = compute(now, self.catalogue).join(samples, on="sample_key").join(flags, on="sample_key", how="left")
+        metrics = (
+            compute(now, self.catalogue)
+            .join(samples, on="sample_key")
+            .join(flags, on="sample_key", how="left")
+        )
         about = self._about_metrics()
         metrics = metrics.join(about, on="metric")
-        label = pl.when(pl.col("evidence_grade") == "commercial_only").then(pl.col("compartment") + ", commercial only")
+        label = pl.when(pl.col("evidence_grade") == "commercial_only").then(
+            pl.col("compartment") + ", commercial only"
+        )
         metrics = metrics.with_columns(label.otherwise("compartment").alias("label"))
         names = [column.name for column in self._datasets["panels"] if column.name in set(about["metric"])]
         values = metrics.drop_nulls("value").select("sample_key", "metric", "value")
         columns = [pl.when(pl.col("metric") == name).then("value").alias(name) for name in names]
         panels = samples.join(
-            values.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max()), on="sample_key", how="left"
+            values.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max()),
+            on="sample_key",
+            how="left",
         )
         return {"results": results, "metrics": metrics, "panels": panels}
 
@@ -218,7 +240,8 @@ class Publisher:
     def _about_metrics(self) -> pl.DataFrame:
         names = ("name", "unit", "evidence_grade", "citation")
         rows = [
-            {"metric": m.id, "studied_in": "|".join(m.studied_in)} | {name: getattr(m, name) for name in names}
+            {"metric": m.id, "studied_in": "|".join(m.studied_in)}
+            | {name: getattr(m, name) for name in names}
             for m in self.catalogue.metrics.values()
             if m.computed
         ]
@@ -226,7 +249,9 @@ class Publisher:
 
     # writing
 
-    def _rebuild_exports(self, snapshot: Snapshot, lab: str, receipts: pl.DataFrame, stale: dict[str, str]) -> None:
+    def _rebuild_exports(
+        self, snapshot: Snapshot, lab: str, receipts: pl.DataFrame, stale: dict[str, str]
+    ) -> None:
         newest = receipts.filter(pl.col("edition") == pl.col("edition").max().over("export"))
         frame = newest.with_columns(
             pl.col("received_at").dt.strftime("%Y-%m").alias("month"),
@@ -236,7 +261,9 @@ class Publisher:
             _counted("reason_counts", "reason").alias("reasons"),
         )
         for month, editions in stale.items():
-            self._write("exports", lab, month, frame.filter(pl.col("month") == month), editions, snapshot.version)
+            self._write(
+                "exports", lab, month, frame.filter(pl.col("month") == month), editions, snapshot.version
+            )
 
     def _publish_catalogue(self) -> None:
         path = self.settings.outputs / "catalogue" / "catalogue.parquet"
@@ -255,11 +282,15 @@ class Publisher:
             for m in self.catalogue.metrics.values()
         ]  # fmt: skip
         schema = outputs.polars_schema(self._datasets["catalogue"])
-        self._put("catalogue", path, pl.DataFrame(rows, schema=schema), {"editions": "", "built_with": built_with})
+        self._put(
+            "catalogue", path, pl.DataFrame(rows, schema=schema), {"editions": "", "built_with": built_with}
+        )
         text = json.dumps(datapackage(self._datasets), indent=2, ensure_ascii=False)
         replace_whole(package, lambda fresh: fresh.write_text(text + "\n", "utf-8"))
 
-    def _write(self, dataset: str, lab: str, month: str, frame: pl.DataFrame, editions: str, version: int) -> None:
+    def _write(
+        self, dataset: str, lab: str, month: str, frame: pl.DataFrame, editions: str, version: int
+    ) -> None:
         about = {"editions": editions, "built_with": self._built_with(lab), "ledger_version": str(version)}
         self._put(dataset, self.path(dataset, lab, month), frame, about)
 
@@ -280,7 +311,9 @@ class Publisher:
 
 def editions_by_month(frame: pl.DataFrame) -> dict[str, str]:
     """month, export, edition -> month -> a hash of the editions that the month is built from."""
-    ordered = frame.sort("month", "export").select("month", pl.concat_str("export", pl.lit(":"), "edition").alias("text"))
+    ordered = frame.sort("month", "export").select(
+        "month", pl.concat_str("export", pl.lit(":"), "edition").alias("text")
+    )
     return {
         month: hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
         for month, texts in ordered.group_by("month", maintain_order=True).agg("text").iter_rows()

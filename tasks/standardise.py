@@ -20,6 +20,7 @@ from tasks.times import read_times
 #: Bumped when the same bytes would be read or standardised in another way: part of the reading hash.
 VERSION = 1
 
+
 @dataclass
 class Context:
     """What one edition of one export is read with."""
@@ -55,7 +56,9 @@ _LOOKUP = {
 }
 
 
-def _resolve(context: Context, analyte: str | None, code: str | None, unit: str | None, specimen: str | None) -> dict:
+def _resolve(
+    context: Context, analyte: str | None, code: str | None, unit: str | None, specimen: str | None
+) -> dict:
     catalogue, layout = context.catalogue, context.layout
     out: dict = dict.fromkeys(_LOOKUP)
     where = catalogue.resolve_specimen(specimen, layout)
@@ -89,7 +92,11 @@ def _resolve_ratio_unit(out: dict, context: Context, unit: str | None) -> None:
     if factor is None:
         out["unit_problem"] = "unit cannot be converted" if (unit or "").strip() else "no unit"
     else:
-        out["factor"], out["unit_id"], out["basis"] = factor, context.catalogue.metrics[out["id"]].unit, "ratio"
+        out["factor"], out["unit_id"], out["basis"] = (
+            factor,
+            context.catalogue.metrics[out["id"]].unit,
+            "ratio",
+        )
 
 
 def _resolve_unit(out: dict, context: Context, unit: str | None) -> None:
@@ -138,7 +145,11 @@ def _statuses_and_roles(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
 
 def _sample_key(layout: Layout) -> pl.Expr:
     """The text that identifies a sample within its lab; null where sample or specimen is not known."""
-    subject = pl.when(pl.col("subject").is_null()).then("export:" + pl.col("export")).otherwise("subject:" + pl.col("subject"))
+    subject = (
+        pl.when(pl.col("subject").is_null())
+        .then("export:" + pl.col("export"))
+        .otherwise("subject:" + pl.col("subject"))
+    )
     scope = {"lab": pl.lit("lab"), "run": "run:" + pl.col("run"), "subject": subject}[layout.samples.unique]
     optional = [pl.col(name).fill_null("") for name in ("site", "visit", "timepoint")]
     return pl.concat_str([scope, pl.col("sample"), pl.col("specimen_id"), *optional], separator="\x1f")
@@ -176,7 +187,9 @@ def standardise(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     return frame.with_columns(
         *scaled,
         *_reference_limits(frame, context.style),
-        (read_number(frame["rel_sd"], context.style) / (100 if layout.values.rel_sd == "percent" else 1)).alias("rel_sd"),
+        (
+            read_number(frame["rel_sd"], context.style) / (100 if layout.values.rel_sd == "percent" else 1)
+        ).alias("rel_sd"),
         pl.col("id").alias("analyte"),
         pl.col("specimen_id").alias("specimen"),
         pl.col("unit_id").alias("unit"),
@@ -194,10 +207,16 @@ def _reference_limits(frame: pl.DataFrame, style: NumberStyle) -> list[pl.Expr]:
     sign, first, second = (parts.struct.field(name) for name in parts.struct.fields)
     first_number = read_number(first, style)
     upper = sign.str.starts_with("<") | sign.str.starts_with("≤")
-    ends = pl.DataFrame({"n": first_number, "up": upper.fill_null(False), "b": read_number(second, style), "h": read_number(high, style)})
+    ends = pl.DataFrame(
+        {
+            "n": first_number,
+            "up": upper.fill_null(False),
+            "b": read_number(second, style),
+            "h": read_number(high, style),
+        }
+    )
     both = ends.select(
         pl.when(~pl.col("up")).then("n").alias("ref_low"),
         pl.coalesce("b", pl.when("up").then("n"), "h").alias("ref_high"),
     )
     return [pl.lit(both[name]).alias(name) * pl.col("factor") for name in ("ref_low", "ref_high")]
-

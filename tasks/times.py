@@ -40,7 +40,10 @@ def _parsed(texts: pl.Series, times: Times) -> pl.DataFrame:
     written = pl.concat_str("day", pl.lit("T"), pl.col("clock").fill_null("00:00"), pl.col("second").fill_null(":00"),
                             pl.col("fraction").fill_null("").str.replace(",", "."))  # fmt: skip
     offset = pl.col("offset").str.to_uppercase().str.replace("Z", "+00:00").str.replace(":", "")
-    hours, minutes = offset.str.slice(1, 2).cast(pl.Int32), offset.str.slice(3, 2).replace("", "0").cast(pl.Int32)
+    hours, minutes = (
+        offset.str.slice(1, 2).cast(pl.Int32),
+        offset.str.slice(3, 2).replace("", "0").cast(pl.Int32),
+    )
     sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
     out = iso.select(
         "text",
@@ -61,7 +64,9 @@ def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
     plain = todo
     if "%b" in form or "%B" in form:
         names = sorted(_month_names(locale).items(), key=lambda item: -len(item[0]))
-        plain = todo.str.to_lowercase().str.replace_many([n for n, _ in names], [e for _, e in names], leftmost=True)
+        plain = todo.str.to_lowercase().str.replace_many(
+            [n for n, _ in names], [e for _, e in names], leftmost=True
+        )
         form = form.replace("%B", "%b")
     has_clock = any(mark in form for mark in ("%H", "%I", "%T", "%R"))
     if "%z" in form:
@@ -89,11 +94,17 @@ def _resolved(texts: pl.Series, layout: Layout, timezone: str | None) -> pl.Data
     shifted = pl.col("local") - pl.duration(minutes=pl.col("offset_minutes"))
     utc = shifted.dt.replace_time_zone("UTC")
     if zone:
-        in_zone = pl.col("local").dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
+        in_zone = (
+            pl.col("local")
+            .dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+            .dt.convert_time_zone("UTC")
+        )
         utc = pl.when(pl.col("offset_minutes").is_not_null()).then(utc).otherwise(in_zone)
     out = out.with_columns(utc.cast(_UTC).alias("utc"))
     clock = pl.col("has_clock")
-    lab_local = pl.col("utc").dt.convert_time_zone(zone).dt.replace_time_zone(None) if zone else pl.col("local")
+    lab_local = (
+        pl.col("utc").dt.convert_time_zone(zone).dt.replace_time_zone(None) if zone else pl.col("local")
+    )
     no_zone = pl.lit("clock time does not exist or is twice" if zone else "no time zone")
     return out.select(
         "text",
@@ -127,7 +138,9 @@ def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.
         pl.coalesce("utc", pl.col("local").dt.replace_time_zone("UTC")).alias("_reported"),
         pl.col("problem").replace({"unreadable time": "unreadable report time"}).alias("report_problem"),
     )
-    collected = times.rename({"text": "_text", "utc": "_utc", "problem": "time_problem", "precision": "time_precision"})
+    collected = times.rename(
+        {"text": "_text", "utc": "_utc", "problem": "time_problem", "precision": "time_precision"}
+    )
     frame = frame.join(collected, on="_text", how="left", maintain_order="left")
     frame = frame.join(reported, on="reported_at", how="left", maintain_order="left")
     return frame.with_columns(
@@ -135,5 +148,8 @@ def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.
         pl.col("local").alias("collected_local"),
         pl.col("local").dt.strftime("%Y-%m").alias("month"),
         pl.col("_reported").alias("reported_at"),
-        pl.when(pl.col("_text").is_null()).then(pl.lit("no collection time")).otherwise("time_problem").alias("time_problem"),
+        pl.when(pl.col("_text").is_null())
+        .then(pl.lit("no collection time"))
+        .otherwise("time_problem")
+        .alias("time_problem"),
     ).drop("_utc", "local", "_reported", "_text", "acquired_at", "collected_until")

@@ -166,11 +166,17 @@ def judge(frame: pl.DataFrame) -> pl.DataFrame:
     flags = frame.select(rule.applies.fill_null(False).alias(name) for name, rule in RULES.items())
     bad = flags.select(pl.any_horizontal(names).alias("bad"))["bad"]
     marked = flags.filter(bad).select(
-        pl.concat_list(pl.when(pl.col(name)).then(pl.lit(name)) for name in names).list.drop_nulls().alias("reasons")
+        pl.concat_list(pl.when(pl.col(name)).then(pl.lit(name)) for name in names)
+        .list.drop_nulls()
+        .alias("reasons")
     )["reasons"]
-    index = pl.DataFrame({"_at": bad.arg_true(), "reasons": marked}, schema={"_at": pl.UInt32, "reasons": pl.List(pl.String)})
+    index = pl.DataFrame(
+        {"_at": bad.arg_true(), "reasons": marked}, schema={"_at": pl.UInt32, "reasons": pl.List(pl.String)}
+    )
     out = frame.with_row_index("_at").join(index, on="_at", how="left", maintain_order="left").drop("_at")
-    return out.with_columns((~bad).alias("accepted"), pl.col("reasons").fill_null(pl.lit([], pl.List(pl.String))))
+    return out.with_columns(
+        (~bad).alias("accepted"), pl.col("reasons").fill_null(pl.lit([], pl.List(pl.String)))
+    )
 
 
 def model() -> pa.DataFrameSchema:
@@ -181,7 +187,9 @@ def model() -> pa.DataFrameSchema:
         return pa.Check(lambda data: data.lazyframe.select(~rule.applies.fill_null(False)))
 
     return pa.DataFrameSchema(
-        checks=[_named(check(rule), name) for name, rule in RULES.items()], strict=False, name="accepted result"
+        checks=[_named(check(rule), name) for name, rule in RULES.items()],
+        strict=False,
+        name="accepted result",
     )
 
 

@@ -40,10 +40,13 @@ def _fit(layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAna
     if found is not None:
         return True, f"headers in row {found[1]}"
     # of all records, the one that comes nearest tells most
-    lacks = [lacking(record, layout, is_analyte) for head in heads for record in head.records[:30]]
+    lacks: list[list[str]] = [
+        lacking(record, layout, is_analyte) for head in heads for record in head.records[:30]
+    ]
     if not lacks:
         return False, "no headers"
-    return False, f"no headers for {', '.join(min(lacks, key=lambda lack: len(lack)))}"
+    fewest = sorted(lacks, key=len)[0]
+    return False, f"no headers for {', '.join(fewest)}"
 
 
 def _rank(layout: Layout, lab: str) -> tuple[int, bool]:

@@ -96,7 +96,7 @@ def run(case: Path) -> Result:
 
 def counted(case: Path, how: dict) -> int:
     """Records of the source, counted without the reader. `how`: `csv` (encoding, delimiter) by Python's csv
-    module, `lines` (encoding), `xlsx` by the last row that the sheets' XML names, `stated` by who wrote it."""
+    module, `lines` (encoding), `xlsx` by the last row in the XML of each sheet, `stated` by its writer."""
     path = source(case)
     if how["by"] == "csv":
         text = path.read_bytes().decode(how["encoding"]).removeprefix("\ufeff")

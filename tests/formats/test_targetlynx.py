@@ -14,7 +14,9 @@ def _by_hand() -> tuple[list[tuple[int, str, list[str]]], Counter[str]]:
     """(line number, compound, fields) of each injection, and the other lines by kind."""
     lines = (CASE / "input.txt").read_bytes().decode("ascii").split("\r\n")
     assert lines.pop() == ""
-    rows, others, compound = [], Counter(), ""
+    rows: list[tuple[int, str, list[str]]] = []
+    others: Counter[str] = Counter()
+    compound = ""
     for number, line in enumerate(lines, start=1):
         if re.match(r"\d+\t", line):
             rows.append((number, compound, line.split("\t")))

@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -298,7 +299,7 @@ def test_any_table_reads_back_to_the_same_texts(
     table: list[tuple[str, ...]],
     delimiter: str,
     codec: str,
-    quoting: int,
+    quoting: Literal[0, 1],
     line_end: str,
 ) -> None:
     if any(mark in field for record in table for field in record for mark in "\r\n"):
