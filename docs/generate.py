@@ -48,7 +48,10 @@ def escaped(text: str) -> str:
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = list(heads)
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return (
+        "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        + "\n"
+    )
 
 
 def _type(column: Column) -> str:
@@ -88,7 +91,12 @@ def data_dictionary(catalogue: Catalogue) -> str:
                 f"{len(metrics)} columns of numbers (64-bit), one for each computed metric. A metric that is censored or "
                 "absent is null here; `metrics` says which, and why.\n"
             )
-            out.append(_table(("column", "unit", "what it holds"), ((f"`{c.name}`", c.unit, escaped(c.description)) for c in metrics)))
+            out.append(
+                _table(
+                    ("column", "unit", "what it holds"),
+                    ((f"`{c.name}`", c.unit, escaped(c.description)) for c in metrics),
+                )
+            )
         else:
             out.append(_columns(columns))
     return "\n".join(out)
@@ -117,7 +125,9 @@ def _bullets(metric: Metric, specimens: Callable[[str], str]) -> str:
         "specimens": ", ".join(specimens(name) for name in metric.specimens),
         "studied in": ", ".join(metric.studied_in),
         "evidence": metric.evidence_grade.replace("_", " "),
-        "needs": {"clock": "the clock time of collection", "collected": "the time of collection"}.get(metric.time_needed, ""),
+        "needs": {"clock": "the clock time of collection", "collected": "the time of collection"}.get(
+            metric.time_needed, ""
+        ),
         "caveats": escaped(metric.caveats),
         "citation": escaped(metric.citation),
         "citation read": metric.citation_verified if metric.citation else "",
@@ -136,7 +146,10 @@ def metrics(catalogue: Catalogue) -> str:
 
     computed = [metric for metric in catalogue.metrics.values() if metric.computed]
     others = [metric for metric in catalogue.metrics.values() if not metric.computed]
-    grades = {grade: sum(m.evidence_grade == grade for m in computed) for grade in sorted({m.evidence_grade for m in computed})}
+    grades = {
+        grade: sum(m.evidence_grade == grade for m in computed)
+        for grade in sorted({m.evidence_grade for m in computed})
+    }
     out = [
         _HEAD + "# Metrics\n\n"
         f"{len(computed)} metrics are computed: "
@@ -160,7 +173,9 @@ def metrics(catalogue: Catalogue) -> str:
         ),
         "## Computed\n",
     ]  # fmt: skip
-    out += [f"### {metric.id}\n\n{escaped(metric.name)}\n\n{_bullets(metric, specimen)}" for metric in computed]
+    out += [
+        f"### {metric.id}\n\n{escaped(metric.name)}\n\n{_bullets(metric, specimen)}" for metric in computed
+    ]
     out.append("## Not computed\n")
     out += [f"### {metric.id}\n\n{escaped(metric.name)}\n\n{_bullets(metric, specimen)}" for metric in others]
     return "\n".join(out)

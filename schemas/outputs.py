@@ -221,3 +221,36 @@ def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.
             pyarrow.field(column.name, dtype, metadata=said | {"lineage": str(column.lineage).lower()})
         )
     return pyarrow.schema(fields, metadata={f"neurobalance.{key}": value for key, value in about.items()})
+
+
+def datapackage(datasets: dict[str, tuple[Column, ...]]) -> dict:
+    """The Frictionless data package of the outputs: every dataset, column, type, unit and PHI mark."""
+    kinds = {pl.String: "string", pl.Boolean: "boolean", pl.Float64: "number", pl.Int64: "integer", pl.Int32: "integer",
+             pl.Time: "time"}  # fmt: skip
+    return {
+        "name": "neurobalance-outputs",
+        "profile": "data-package",
+        "resources": [
+            {
+                "name": name,
+                "path": "catalogue/catalogue.parquet" if name == "catalogue" else f"{name}/**/*.parquet",
+                "format": "parquet",
+                "mediatype": "application/vnd.apache.parquet",
+                "schema": {
+                    "fields": [
+                        {
+                            "name": c.name,
+                            "type": kinds.get(c.dtype, "datetime"),
+                            "description": c.description,
+                            "unit": c.unit,
+                            "phi": c.phi,
+                            "lineage": c.lineage,
+                            "constraints": {"required": c.required},
+                        }
+                        for c in columns
+                    ]
+                },
+            }
+            for name, columns in datasets.items()
+        ],
+    }

@@ -1,0 +1,169 @@
+"""The published datasets as frames, made from what stands and from the receipts. Pure Polars."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass
+
+import polars as pl
+
+from schemas.catalogue import Catalogue
+from schemas.result import UNDATED
+from tasks.balance import compute, incomplete_24h, unusual_creatinine, wide
+from tasks.current import Current
+from tasks.validate import RULES
+
+_UNUSUAL = "creatinine outside 0.3 to 3.0 g/L"
+_INCOMPLETE = "incomplete 24 h collection"
+
+#: What `current` and the published results need of a ledger row.
+NEEDED = (
+    "export", "edition", "row", "item", "received_at", "sample_key", "subject", "sample", "specimen", "site", "visit",
+    "timepoint", "method", "method_rank", "analyte", "is_ratio", "low", "high", "rounding", "unit", "basis", "censoring",
+    "rel_sd", "dilution", "ref_low", "ref_high", "status", "role", "replicates", "collected_at", "collected_local",
+    "time_precision", "time_source", "reported_at", "month", "accepted", "reasons",
+)  # fmt: skip
+
+#: What a sample has once, whatever its rows say.
+_ONCE = ("subject", "sample", "specimen", "site", "visit", "timepoint", "collected_at", "collected_local",
+         "time_precision", "time_source", "month")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """How the ids of one lab are published: HMAC-SHA256 over lab, kind and id, or as study codes."""
+
+    lab: str
+    key: bytes
+    ids_are_study_codes: bool
+
+    def of(self, kind: str, ids: pl.Series) -> pl.Series:
+        """Pseudonyms (32 hexadecimal characters) of `ids`; `kind` keeps a subject apart from a sample."""
+        if self.ids_are_study_codes:
+            return ids
+        named = {
+            text: hmac.digest(self.key, json.dumps([self.lab, kind, text]).encode(), "sha256").hex()[:32]
+            for text in ids.unique().drop_nulls()
+        }
+        return ids.replace_strict(named, default=None, return_dtype=pl.String)
+
+
+def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> dict[str, pl.DataFrame]:
+    """results, metrics and panels of the samples in `now`; columns as in `schemas.outputs`, and some more."""
+    samples = _samples(now.samples, catalogue, pseudonyms)
+    flags = _flags(now)
+    results = (
+        now.results.drop(_ONCE)
+        .with_columns(pl.when(pl.col("low") == pl.col("high")).then("low").alias("value"))
+        .join(samples, on="sample_key")
+        .join(flags, on="sample_key", how="left")
+    )
+    about = _about_metrics(catalogue)
+    label = pl.when(pl.col("evidence_grade") == "commercial_only").then(
+        pl.col("compartment") + ", commercial only"
+    )
+    metrics = (
+        compute(now, catalogue)
+        .join(samples, on="sample_key")
+        .join(flags, on="sample_key", how="left")
+        .join(about, on="metric")
+        .with_columns(label.otherwise("compartment").alias("label"))
+    )
+    values = metrics.lazy().drop_nulls("value").select("sample_key", "metric", "value")
+    columns = [pl.when(pl.col("metric") == name).then("value").alias(name) for name in about["metric"]]
+    one_row = values.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max()).collect()
+    return {
+        "results": results,
+        "metrics": metrics,
+        "panels": samples.join(one_row, on="sample_key", how="left"),
+    }
+
+
+def _samples(samples: pl.DataFrame, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.DataFrame:
+    compartments = {name: specimen.compartment for name, specimen in catalogue.specimens.items()}
+    clock = pl.when(pl.col("time_precision") == "clock").then(pl.col("collected_local").dt.time())
+    return samples.with_columns(
+        pl.lit(pseudonyms.lab).alias("lab"),
+        pseudonyms.of("subject", samples["subject"]).alias("subject"),
+        pseudonyms.of("sample", samples["sample"]).alias("sample"),
+        pl.col("specimen")
+        .replace_strict(compartments, default=None, return_dtype=pl.String)
+        .alias("compartment"),
+        clock.alias("local_clock_time"),
+    )
+
+
+def _flags(now: Current) -> pl.DataFrame:
+    slots = wide(now.results, {"urine_volume", "collection_duration"})
+    incomplete = incomplete_24h(slots).filter("_incomplete_24h").select("sample_key")
+    both = pl.concat(
+        [
+            unusual_creatinine(now.results).with_columns(pl.lit(_UNUSUAL).alias("flag")),
+            incomplete.with_columns(pl.lit(_INCOMPLETE).alias("flag")),
+        ]
+    )
+    return both.group_by("sample_key").agg(pl.col("flag").sort().str.join("; "))
+
+
+def _about_metrics(catalogue: Catalogue) -> pl.DataFrame:
+    names = ("name", "unit", "evidence_grade", "citation")
+    rows = [
+        {"metric": m.id, "studied_in": "|".join(m.studied_in)} | {name: getattr(m, name) for name in names}
+        for m in catalogue.metrics.values()
+        if m.computed
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("metric", "studied_in", *names), pl.String))
+
+
+def quarantine(lab: str, refused: pl.DataFrame) -> pl.DataFrame:
+    """One row per quarantined row and reason, with how to mend it, and no text of the row."""
+    mends = {name: rule.mend for name, rule in RULES.items()}
+    dated = refused.with_columns(pl.col("month").fill_null(UNDATED)).explode("reasons", empty_as_null=True)
+    return dated.select(
+        pl.lit(lab).alias("lab"),
+        *("month", "export", "edition", "row", "item", "layout", "role"),
+        pl.col("reasons").alias("reason"),
+        pl.col("reasons").replace_strict(mends, default="", return_dtype=pl.String).alias("mend"),
+    )
+
+
+def _counted(column: str, name: str) -> pl.Expr:
+    """A list of names and counts as text: `blank line: 2; trailer: 1`."""
+    said = pl.element().struct.field(name) + ": " + pl.element().struct.field("count").cast(pl.String)
+    return pl.col(column).list.eval(said).list.join("; ").replace("", None)
+
+
+def exports(receipts: pl.DataFrame) -> pl.DataFrame:
+    """The newest receipts as the dataset `exports`: counts and reasons, without names."""
+    return receipts.with_columns(
+        pl.col("received_at").dt.strftime("%Y-%m").alias("month"),
+        pl.col("accepted_rows").alias("accepted"),
+        pl.col("quarantined_rows").alias("quarantined"),
+        _counted("skipped", "name").alias("skipped"),
+        _counted("reason_counts", "reason").alias("reasons"),
+    )
+
+
+def metric_catalogue(catalogue: Catalogue) -> pl.DataFrame:
+    """Every metric, computed or not, as the dataset `catalogue`."""
+    return pl.DataFrame(
+        [
+            {
+                "metric": m.id,
+                "name": m.name,
+                "formula": m.formula_text,
+                "unit": m.unit,
+                "specimens": "|".join(m.specimens),
+                "computed": m.computed,
+                "not_computed_because": m.not_computed_because or None,
+                "studied_in": "|".join(m.studied_in),
+                "evidence_grade": m.evidence_grade,
+                "caveats": m.caveats or None,
+                "citation": m.citation or None,
+                "published_values": m.published_values or None,
+            }
+            for m in catalogue.metrics.values()
+        ],
+        infer_schema_length=None,
+    )

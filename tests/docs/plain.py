@@ -1,0 +1,37 @@
+"""The stages of the flow one after another, without Prefect: what the documentation's tests run on.
+
+One test holds what this leaves in a home equal to what the real flow leaves there.
+"""
+
+from __future__ import annotations
+
+from schemas.settings import Settings
+from tasks.discover import Export, archive_inbox, leave_inbox
+from tasks.ledger import Ledger
+from tasks.prepare import Bench, prepare
+from tasks.publish import Publisher
+
+
+def ingest(settings: Settings, lab: str | None = None, exports: list[Export] | None = None) -> dict[str, int]:
+    """Archive, read, commit and publish what waits in the inbox, or the archived exports that are named."""
+    bench = Bench.of(settings)
+    ledger = Ledger(settings.ledger)
+    files = archive_inbox(settings, lab) if exports is None else {}
+    found = list(files) if exports is None else exports
+    fresh = 0
+    receipts = []
+    for name in dict.fromkeys(export.lab for export in found):
+        known = dict(ledger.open().receipts(name).select("export", "reading_hash").iter_rows())
+        prepared, staged = prepare(bench, [export for export in found if export.lab == name], known)
+        fresh += len(ledger.commit(name, prepared, staged)) if prepared else 0
+        receipts += [p.receipt for p in prepared]
+    leave_inbox(settings, [file for waiting in files.values() for file in waiting])
+    rebuilt = Publisher(settings, bench.catalogue).publish()
+    return {
+        "exports": len(found),
+        "new_editions": fresh,
+        "accepted": sum(r["accepted_rows"] for r in receipts),
+        "quarantined": sum(r["quarantined_rows"] for r in receipts),
+        "unreadable": sum(r["reason"] is not None for r in receipts),
+        "months": sum(map(len, rebuilt.values())),
+    }
