@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import polars as pl
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
+from prefect.utilities.annotations import quote
 
 from flows.quiet import StorageFailed, quiet
 from schemas.settings import Settings
@@ -21,9 +22,16 @@ from tasks.ledger import Ledger, Prepared, Staged
 from tasks.prepare import Bench, prepare
 from tasks.publish import Publisher
 
+T = TypeVar("T")
+
 #: Exports that are read and committed together: enough for a second of work or more.
 EXPORTS_PER_BATCH = 500
 BYTES_PER_BATCH = 256 * 1024 * 1024
+
+
+def _as_is(value: T) -> T:
+    """A parameter that Prefect does not search for futures: that would cost more than the stages themselves."""
+    return cast(T, quote(value))
 
 
 def _storage_failed(task: Any, run: Any, state: Any) -> bool:
@@ -114,7 +122,7 @@ def ingest(
     bench = Bench.of(settings)
     log = get_run_logger()
     # what an earlier run committed and could not publish is healed first
-    healed = publish_outputs(bench, [lab] if lab else None)
+    healed = publish_outputs(_as_is(bench), [lab] if lab else None)
     if exports is None:
         files = discover(settings, lab)
         found = list(files)
@@ -122,10 +130,10 @@ def ingest(
         files, found = {}, [Export(*text.rsplit("/", 1)) for text in exports]
     fresh: dict[Export, int] = {}
     for name, batch in _batches(settings, found):
-        prepared, staged = read_batch(bench, name, batch)
-        fresh |= commit_batch(settings, name, prepared, staged)
+        prepared, staged = read_batch(_as_is(bench), name, _as_is(batch))
+        fresh |= commit_batch(settings, name, _as_is(prepared), _as_is(staged))
         leave_inbox(settings, [file for export in batch for file in files.get(export, [])])
-    rebuilt = publish_outputs(bench, sorted({export.lab for export in found}) or None)
+    rebuilt = publish_outputs(_as_is(bench), sorted({export.lab for export in found}) or None)
     counts = report(settings, found, fresh)
     counts["months"] = sum(len(months) for months in (*healed.values(), *rebuilt.values()))
     log.info(

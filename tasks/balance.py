@@ -132,9 +132,19 @@ def balance(numerator: dict[str, Interval], denominator: dict[str, Interval]) ->
     ).otherwise(high)
 
 
-def status_of(low: pl.Expr, high: pl.Expr, lowest: float = 0.0) -> pl.Expr:
-    """What is known of an interval whose values can be no lower than `lowest`."""
-    open_below, open_above = low <= lowest, high.is_infinite() & (high > 0)
+def natural_range(formula: Formula) -> tuple[float, float]:
+    """What a metric can be at all: a part of a whole is at most 1, a whole over its part at least 1."""
+    if formula.kind == "balance":
+        return -math.inf, math.inf
+    if not formula.shared:
+        return 0.0, math.inf
+    is_part = set(formula.numerator) == formula.shared
+    return (0.0, formula.scale) if is_part else (formula.scale, math.inf)
+
+
+def status_of(low: pl.Expr, high: pl.Expr, lowest: float = 0.0, highest: float = math.inf) -> pl.Expr:
+    """What is known of an interval whose values lie from `lowest` to `highest` in any case."""
+    open_below, open_above = low <= lowest, high >= highest
     return (
         pl.when(low == high).then(pl.lit(UNCENSORED))
         .when(open_below & open_above).then(pl.lit(UNDETERMINED))
@@ -185,27 +195,24 @@ class _Sides:
         return [unit for unit in UNITS if unit in known] + others
 
 
-def _per_volume(sides: _Sides, analyte: str) -> Interval:
+def _interval(sides: _Sides, analyte: str, unit: str, widen: bool = False) -> Interval:
+    """The interval of an amount; `widen`: with the rounding of the printed value added to both ends."""
+    low, high = sides.end(analyte, unit, "low"), sides.end(analyte, unit, "high")
+    if not widen:
+        return low, high
+    half = sides.end(analyte, unit, "rounding").fill_null(0.0)
+    lowest = pl.when(low.is_not_null()).then(pl.max_horizontal(low - half, pl.lit(0.0)))
+    return lowest, high + half
+
+
+def _per_volume(sides: _Sides, analyte: str, widen: bool = False) -> Interval:
     """An amount per volume, converted with the same sample's creatinine where it was sent per creatinine."""
-    creatinine = [sides.end("creatinine", "umol/L", end) / 1000 for end in ("low", "high")]  # mmol/L
-    direct = [sides.end(analyte, "umol/L", end) for end in ("low", "high")]
-    converted = [
-        sides.end(analyte, "umol/mmol{creat}", end) * c
-        for end, c in zip(("low", "high"), creatinine, strict=True)
-    ]
+    creatinine = [end / 1000 for end in _interval(sides, "creatinine", "umol/L", widen)]  # mmol/L
+    sent = _interval(sides, analyte, "umol/mmol{creat}", widen)
+    converted = [end * c for end, c in zip(sent, creatinine, strict=True)]
+    direct = _interval(sides, analyte, "umol/L", widen)
     low, high = (pl.coalesce(d, c) for d, c in zip(direct, converted, strict=True))
     return low, pl.when(high.is_nan()).then(math.inf).otherwise(high)
-
-
-def _interval(sides: _Sides, analyte: str, unit: str) -> Interval:
-    return sides.end(analyte, unit, "low"), sides.end(analyte, unit, "high")
-
-
-def _widened(sides: _Sides, analyte: str, unit: str) -> Interval:
-    """The interval with the rounding of the printed value added to both ends."""
-    low, high = _interval(sides, analyte, unit)
-    half = sides.end(analyte, unit, "rounding").fill_null(0.0)
-    return pl.max_horizontal(low - half, pl.lit(0.0)), high + half
 
 
 def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) -> pl.Expr:
@@ -213,8 +220,8 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
 
     def side(names: tuple[str, ...], widen: bool) -> dict[str, Interval]:
         if converted:
-            return {name: _per_volume(sides, name) for name in names}
-        return {name: (_widened if widen else _interval)(sides, name, unit) for name in names}
+            return {name: _per_volume(sides, name, widen) for name in names}
+        return {name: _interval(sides, name, unit, widen) for name in names}
 
     calculate = ratio if sides.formula.kind == "ratio" else balance
     scale = sides.formula.scale
@@ -286,9 +293,8 @@ def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
             )
         )
     nothing = figures.struct.field("low").is_null()
-    zero_denominator = (figures.struct.field("denominator_high") == 0) & (
-        figures.struct.field("numerator_low") > 0
-    )
+    # a denominator so small that the ratio overflows is as good as zero
+    zero_denominator = figures.struct.field("low") == math.inf
     balance_zero = figures.struct.field("zero") & pl.lit(sides.formula.kind == "balance")
     incomplete = pl.col("_incomplete_24h") & pl.all_horizontal(
         sides.present(c, "umol/(24.h)") for c in sides.components
@@ -341,19 +347,20 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     if not isinstance(frame.schema["_figures"], pl.Struct):
         frame = frame.with_columns(_nothing().alias("_figures"))
     frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
-    lowest = 0.0 if sides.formula.kind == "ratio" else -math.inf
+    lowest, highest = natural_range(sides.formula)
     there = pl.col("reason").is_null()
     printed_low = pl.col("reported_low") - pl.col("reported_rounding").fill_null(0.0)
     printed_high = pl.col("reported_high") + pl.col("reported_rounding").fill_null(0.0)
-    slack = 1 + 1e-9  # binary rounding of decimal texts, nothing else
-    agrees = (printed_low <= pl.col("wide_high") * slack) & (printed_high * slack >= pl.col("wide_low"))
+    slack = 1e-9 * printed_high.abs().fill_nan(0.0)  # binary rounding of decimal texts, nothing else
+    slack = pl.when(slack.is_finite()).then(slack).otherwise(0.0)
+    agrees = (printed_low <= pl.col("wide_high") + slack) & (printed_high + slack >= pl.col("wide_low"))
     figures = {
         "metric": pl.lit(metric.id),
         "value": pl.when(there & (pl.col("low") == pl.col("high"))).then("low"),
         "low": pl.when(there).then("low"),
         "high": pl.when(there).then("high"),
         "status": pl.when(there)
-        .then(status_of(pl.col("low"), pl.col("high"), lowest))
+        .then(status_of(pl.col("low"), pl.col("high"), lowest, highest))
         .otherwise(pl.lit(ABSENT)),
         "reported_agrees": pl.when(there & pl.col("reported_low").is_not_null()).then(agrees),
     }

@@ -1,7 +1,7 @@
 """Which result counts: of all that was ever sent about a sample, what stands today. Pure Polars.
 
 Preliminary never beats final or corrected; then the later report; then corrected over final; then
-arrival. What still ties with different values is a conflict and nothing is published for it. A
+arrival. A correction or withdrawal that does not say when it was reported counts as reported on arrival. What still ties with different values is a conflict and nothing is published for it. A
 withdrawal, and a correction that is itself quarantined, take the older value out.
 """
 
@@ -25,7 +25,8 @@ _VALUE = ["low", "high"]
 @dataclass(frozen=True)
 class Current:
     """What stands: `results` (one row per sample, analyte and unit), `problems` (sample_key, analyte,
-    problem: what is known of an analyte that has no result) and `samples` (one row per sample)."""
+    problem: what is known of an analyte that has no result) and `samples` (one row per sample that has
+    an accepted row, whether anything of it stands or not)."""
 
     results: pl.DataFrame
     problems: pl.DataFrame
@@ -34,11 +35,12 @@ class Current:
 
 def _with_clock(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` with `clock`: the rank of status, report and arrival, larger is later."""
-    corrected = pl.col("status").is_in(["corrected", "withdrawn"])
+    corrected = pl.col("status").is_in(["corrected", "withdrawn"]).fill_null(False)
+    first = pl.datetime(1, 1, 1, time_zone="UTC")
     rows = rows.with_columns(
         (pl.col("status") != "preliminary").fill_null(True).alias("_final"),
-        pl.col("reported_at").fill_null(pl.datetime(1, 1, 1, time_zone="UTC")).alias("_reported"),
-        corrected.fill_null(False).alias("_corrected"),
+        pl.coalesce("reported_at", pl.when(corrected).then("received_at"), first).alias("_reported"),
+        corrected.alias("_corrected"),
     )
     clocks = rows.select(_CLOCK).unique().sort(_CLOCK).with_row_index("clock")
     return rows.join(clocks, on=_CLOCK, how="left", nulls_equal=True).drop(
@@ -47,16 +49,44 @@ def _with_clock(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _latest(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    return rows.filter(pl.col("clock") == pl.col("clock").max().over(by))
+    """The latest row of each group of `by`; where all rows are named replicates, the latest of each.
+
+    Adds `_replicate`: the name, null where it tells nothing apart.
+    """
+    if rows["replicate"].null_count() == len(rows):
+        return rows.filter(pl.col("clock") == pl.col("clock").max().over(by)).with_columns(
+            _replicate="replicate"
+        )
+    final = pl.col("status") != "preliminary"
+    rows = rows.filter(final == final.max().over(by))
+    all_named = (pl.col("replicate").null_count() == 0).over(by)
+    rows = rows.with_columns(pl.when(all_named).then("replicate").alias("_replicate"))
+    return rows.filter(pl.col("clock") == pl.col("clock").max().over([*by, "_replicate"]))
+
+
+def _equal(end: str) -> pl.Expr:
+    """Whether one end is the same in all rows of a group, but for the last bits of a converted unit."""
+    lowest, highest = pl.col(end).min(), pl.col(end).max()
+    return (lowest == highest) | (highest.is_finite() & (highest - lowest <= 1e-12 * highest))
+
+
+def _same_value() -> pl.Expr:
+    return _equal("low") & _equal("high")
 
 
 def _resolve_ties(tied: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     """One row per group of `by`: repeated measurements as the layout says, otherwise a conflict.
 
-    Never across exports: arrival and order of rows decide nothing here.
+    Across exports only where the replicates have names: arrival and order of rows decide nothing here.
     """
-    same = (pl.col("low").n_unique() == 1) & (pl.col("high").n_unique() == 1)
-    one_export = pl.col("export").n_unique() == 1
+    same = _same_value()
+    replicate = pl.col("_replicate")
+    named = (
+        (replicate.null_count() == 0)
+        & (replicate.n_unique() == pl.len())
+        & (pl.col("replicates").n_unique() == 1)
+    )
+    repeated = (pl.col("export").n_unique() == 1) | named
     rule = pl.col("replicates").first()
     dilution = pl.col("dilution").fill_null(1.0)
     # the least diluted measurement that is not above the upper limit
@@ -64,19 +94,21 @@ def _resolve_ties(tied: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     tied = tied.sort([*by, "export", "row", "item"])
     groups = tied.with_columns(
         same.over(by).alias("_same"),
-        (one_export & (rule == "mean")).over(by).alias("_mean"),
-        (one_export & (rule == "diluted if above uloq") & readable.min().is_not_null())
+        (repeated & (rule == "mean")).over(by).alias("_mean"),
+        (repeated & (rule == "diluted if above uloq") & readable.min().is_not_null())
         .over(by)
         .alias("_diluted"),
         (readable == readable.min().over(by)).fill_null(False).alias("_chosen"),
     )
     chosen = groups.filter(pl.col("_diluted") & pl.col("_chosen") & ~pl.col("_same"))
-    same_again = (pl.col("low").n_unique() == 1) & (pl.col("high").n_unique() == 1)
-    chosen = chosen.with_columns(same_again.over(by).alias("_clear"))
+    chosen = chosen.with_columns(_same_value().over(by).alias("_clear"))
     parts = [
         groups.filter("_same"),
         groups.filter(~pl.col("_same") & pl.col("_mean")).with_columns(
-            pl.col("low").mean().over(by), pl.col("high").mean().over(by), pl.col("rounding").max().over(by)
+            pl.col("low").mean().over(by),
+            pl.col("high").mean().over(by),
+            pl.col("rounding").max().over(by),
+            pl.col("censoring").replace("none", None).drop_nulls().first().over(by).fill_null("none"),
         ),
         chosen.filter("_clear").drop("_clear"),
         groups.filter(~pl.col("_same") & ~pl.col("_mean") & ~pl.col("_diluted")).with_columns(
@@ -99,34 +131,29 @@ def _one_method(rows: pl.DataFrame) -> pl.DataFrame:
     ).over(_RESULT)
     best = tied.filter(ranked & (pl.col("method_rank") == pl.col("method_rank").min().over(_RESULT)))
     others = tied.filter(~ranked)
-    same = ((pl.col("low").n_unique() == 1) & (pl.col("high").n_unique() == 1)).over(_RESULT)
+    same = _same_value().over(_RESULT)
     others = others.with_columns(pl.when(same).then("problem").otherwise(pl.lit(CONFLICT)).alias("problem"))
     others = others.sort([*_RESULT, "method"]).unique(_RESULT, keep="first", maintain_order=True)
     return pl.concat([rest, best, others])
 
 
-def _taken_out(winners: pl.DataFrame, against: pl.DataFrame, problem: str, same_unit: bool) -> pl.DataFrame:
-    """Mark winners that a row of `against` of the same sample and analyte is not older than.
+def _taken_out(rows: pl.DataFrame, against: pl.DataFrame, problem: str, same_unit: bool) -> pl.DataFrame:
+    """Mark rows that a row of `against` of the same sample and analyte is not older than.
 
-    With `same_unit`, a row that says its unit speaks only of that unit.
+    A method or replicate that both name, and with `same_unit` the unit, must agree. Without it the
+    row must be later: one of the same clock is no correction, but a line beside it.
     """
-    later = against.select(
-        "sample_key", "analyte", pl.col("unit").alias("_unit"), pl.col("clock").alias("_clock")
-    )
-    if not same_unit:
-        later = later.with_columns(pl.lit(None, pl.String).alias("_unit"))
-    later = later.group_by("sample_key", "analyte", "_unit").agg(pl.col("_clock").max())
-    for_all = later.filter(pl.col("_unit").is_null()).drop("_unit").rename({"_clock": "_all"})
-    for_unit = later.drop_nulls("_unit").rename({"_unit": "unit"})
-    marked = winners.join(for_all, on=["sample_key", "analyte"], how="left").join(
-        for_unit, on=_RESULT, how="left"
-    )
-    out = (pl.max_horizontal("_all", "_clock") >= pl.col("clock")).fill_null(False)
-    if not same_unit:  # a quarantined row of the same clock is no correction of it, but a line beside it
-        out = (pl.max_horizontal("_all", "_clock") > pl.col("clock")).fill_null(False)
-    return marked.with_columns(pl.when(out).then(pl.lit(problem)).otherwise("problem").alias("problem")).drop(
-        "_all", "_clock"
-    )
+    if against.is_empty():
+        return rows
+    names = ["unit", "method", "replicate"] if same_unit else ["method", "replicate"]
+    keys = ["sample_key", "analyte", *names]
+    later = against.group_by(keys).agg(pl.col("clock").max())
+    pairs = rows.select(*keys, "clock").unique().join(later, on=["sample_key", "analyte"], suffix="_later")
+    speaks = [(pl.col(name) == pl.col(f"{name}_later")).fill_null(True) for name in names]
+    newer = pl.col("clock_later") >= pl.col("clock") if same_unit else pl.col("clock_later") > pl.col("clock")
+    out = pairs.filter(newer, *speaks).select(*keys, "clock", pl.lit(problem).alias("_out")).unique()
+    marked = rows.join(out, on=[*keys, "clock"], how="left", nulls_equal=True)
+    return marked.with_columns(pl.coalesce("problem", "_out").alias("problem")).drop("_out")
 
 
 def current(rows: pl.DataFrame) -> Current:
@@ -147,14 +174,15 @@ def current(rows: pl.DataFrame) -> Current:
         | ~pl.col("reasons").list.contains("no value")
     )
     by = [*_RESULT, "method"]
-    top = _latest(values, by)
+    values = _taken_out(values, withdrawals, WITHDRAWN, same_unit=True)
+    values = _taken_out(values, corrections, SUPERSEDED, same_unit=False)
+    taken_out = values.filter(pl.col("problem").is_not_null())
+    # of two methods or replicates, one that was withdrawn no longer competes
+    top = _latest(values.filter(pl.col("problem").is_null()), by)
     several = pl.len().over(by) > 1
-    winners = pl.concat([top.filter(~several), _resolve_ties(top.filter(several), by)])
-    winners = _taken_out(winners, withdrawals, WITHDRAWN, same_unit=True)
-    winners = _taken_out(winners, corrections, SUPERSEDED, same_unit=False)
-    # of two methods, one that was withdrawn no longer competes
+    winners = pl.concat([top.filter(~several), _resolve_ties(top.filter(several), by)]).drop("_replicate")
     standing = _one_method(winners.filter(pl.col("problem").is_null()))
-    subjects = rows.select("sample_key", "subject").drop_nulls().unique().group_by("sample_key").len()
+    subjects = standing.select("sample_key", "subject").drop_nulls().unique().group_by("sample_key").len()
     mixed = subjects.filter(pl.col("len") > 1)["sample_key"]
     standing = standing.with_columns(
         pl.when(pl.col("sample_key").is_in(mixed.implode()))
@@ -164,7 +192,7 @@ def current(rows: pl.DataFrame) -> Current:
     )
     results = standing.filter(pl.col("problem").is_null())
     marked = pl.concat([
-        pl.concat([winners, standing]).filter(pl.col("problem").is_not_null()).select("sample_key", "analyte", "problem"),
+        pl.concat([winners, standing, taken_out]).filter(pl.col("problem").is_not_null()).select("sample_key", "analyte", "problem"),
         withdrawals.select("sample_key", "analyte", pl.lit(WITHDRAWN).alias("problem")),
         quarantined.select("sample_key", "analyte", pl.lit(QUARANTINED).alias("problem")),
     ])  # fmt: skip
@@ -173,19 +201,27 @@ def current(rows: pl.DataFrame) -> Current:
         marked.sort("sample_key", "analyte", pl.col("problem").replace_strict(order), "problem")
         .unique(["sample_key", "analyte"], keep="first", maintain_order=True)
     )  # fmt: skip
-    return Current(results.drop("problem"), problems, _samples(rows, results))
+    return Current(results.drop("problem"), problems, _samples(results, accepted))
 
 
-def _samples(rows: pl.DataFrame, results: pl.DataFrame) -> pl.DataFrame:
-    """One row per sample that has a result: identity, and the collection time of what stands.
+def _samples(results: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFrame:
+    """One row per sample: identity, and the collection time of what stands, or else of what was accepted.
 
-    Where results of a sample disagree about the time, the latest clock decides, then the earlier time.
+    Where rows of a sample disagree about the time, the latest clock decides, then the earlier time; where
+    they disagree about the subject, it is not known.
     """
-    identity = ["subject", "sample", "specimen", "site", "visit", "timepoint"]
+    identity = ["sample", "specimen", "site", "visit", "timepoint"]
     time = ["collected_at", "collected_local", "time_precision", "time_source", "month"]
-    latest = results.sort(
+    columns = ["sample_key", "subject", "clock", *identity, *time]
+    nothing_stands = accepted.join(results, on="sample_key", how="anti")
+    rows = pl.concat([results.select(columns), nothing_stands.select(columns)])
+    latest = rows.sort(
         ["sample_key", "clock", "collected_local", "time_precision", "time_source", "collected_at"],
         descending=[False, True, False, False, False, False],
     ).unique("sample_key", keep="first", maintain_order=True)
-    known = rows.group_by("sample_key").agg(pl.col(name).drop_nulls().min() for name in identity)
+    subject = pl.col("subject").drop_nulls()
+    known = rows.group_by("sample_key").agg(
+        pl.when(subject.n_unique() == 1).then(subject.first()).alias("subject"),
+        *(pl.col(name).drop_nulls().min() for name in identity),
+    )
     return latest.select("sample_key", *time).join(known, on="sample_key", how="left", maintain_order="left")

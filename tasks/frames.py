@@ -20,8 +20,8 @@ _INCOMPLETE = "incomplete 24 h collection"
 #: What `current` and the published results need of a ledger row.
 NEEDED = (
     "export", "edition", "row", "item", "received_at", "sample_key", "subject", "sample", "specimen", "site", "visit",
-    "timepoint", "method", "method_rank", "analyte", "is_ratio", "low", "high", "rounding", "unit", "basis", "censoring",
-    "rel_sd", "dilution", "ref_low", "ref_high", "status", "role", "replicates", "collected_at", "collected_local",
+    "timepoint", "replicate", "method", "method_rank", "analyte", "is_ratio", "low", "high", "rounding", "unit", "basis",
+    "censoring", "rel_sd", "dilution", "ref_low", "ref_high", "status", "role", "replicates", "collected_at", "collected_local",
     "time_precision", "time_source", "reported_at", "month", "accepted", "reasons",
 )  # fmt: skip
 

@@ -79,6 +79,11 @@ class Snapshot:
             pl.col("edition").cast(pl.Int32)
         )
 
+    @property
+    def paths(self) -> set[str]:
+        """The files that commits name."""
+        return set(self._files["path"])
+
     def _scan(self, kind: str, lab: str | None, schema: dict) -> pl.LazyFrame:
         files = self._files.filter(pl.col("kind") == kind)
         if lab is not None:
@@ -172,6 +177,8 @@ class Ledger:
         An export whose newest edition was read in the same way is left out, so any number of
         repetitions, retries and concurrent runs end in the same state. Raises LostRaces.
         """
+        if len({p.export for p in prepared}) < len(prepared):
+            raise ValueError("an export stands twice in one commit; nothing was written")
         for attempt in range(ATTEMPTS):
             snapshot = self.open()
             newest = {
@@ -183,18 +190,24 @@ class Ledger:
                 for p in prepared
                 if p.export.sha256 not in newest or newest[p.export.sha256]["reading_hash"] != p.reading_hash
             }
+            # a commit whose acknowledgement was lost is a commit: what it names is not ours to discard
+            staged = [file for file in staged if file.path not in snapshot.paths]
             if not editions:
                 self.discard(staged)
                 return {}
             files = self._regrouped(staged, editions)
-            months = self._months(snapshot, lab, [file for group in files.values() for file in group])
+            months = self._months(
+                snapshot, lab, [file for group in files.values() for file in group], editions
+            )
             receipts = self._receipts(prepared, editions, months)
+            said = {
+                edition: Staged(self._write(f), frozenset(), _count(f)) for edition, f in receipts.items()
+            }
             actions = [
                 self._action(file.path, lab, "result", edition, file.statistics)
                 for edition, group in files.items() for file in group
             ] + [
-                self._action(self._write(frame), lab, "receipt", edition, json.dumps({"numRecords": len(frame)}))
-                for edition, frame in receipts.items()
+                self._action(file.path, lab, "receipt", edition, file.statistics) for edition, file in said.items()
             ]  # fmt: skip
             sync_folder(self.folder / "files")
             order = (snapshot.table.transaction_version(_lab_order(lab)) or 0) + 1
@@ -206,6 +219,7 @@ class Ledger:
                     commit_properties=CommitProperties(app_transactions=transactions),
                 )  # fmt: skip
             except CommitFailedError:
+                self.discard(file for file in said.values() if file.path not in self.open().paths)
                 time.sleep(random.uniform(0, min(0.05 * 2**attempt, 2.0)))
                 staged = [file for group in files.values() for file in group]
                 continue
@@ -231,15 +245,23 @@ class Ledger:
                 self.discard([file])
         return out
 
-    def _months(self, snapshot: Snapshot, lab: str, files: list[Staged]) -> dict[str, list[str]]:
-        """Export -> every month in which a sample that it touches stands, in it or in the ledger."""
-        if not files:
+    def _months(
+        self, snapshot: Snapshot, lab: str, files: list[Staged], editions: dict[str, int]
+    ) -> dict[str, list[str]]:
+        """Export -> every month in which a sample that it touches stands, in it or in the ledger.
+
+        It also touches the samples of its older editions: what they said of them no longer counts.
+        """
+        columns = ["export", "sample_key", "month"]
+        replaced = [export for export, edition in editions.items() if edition > 1]
+        touching = [pl.scan_parquet(self.folder / file.path).select(columns) for file in files]
+        if replaced:
+            touching.append(snapshot.all_rows(lab).filter(pl.col("export").is_in(replaced)).select(columns))
+        if not touching:
             return {}
-        fresh = pl.scan_parquet([self.folder / file.path for file in files]).select(
-            "export", "sample_key", "month"
-        )
-        own = fresh.select("export", pl.col("month").fill_null(UNDATED)).unique().collect()
-        keys = fresh.select("export", "sample_key").drop_nulls().unique().collect()
+        rows = pl.concat(touching)
+        own = rows.select("export", pl.col("month").fill_null(UNDATED)).unique().collect()
+        keys = rows.select("export", "sample_key").drop_nulls().unique().collect()
         elsewhere = (
             snapshot.all_rows(lab).select("sample_key", "month").drop_nulls()
             .join(keys.lazy().select("sample_key").unique(), on="sample_key", how="semi").unique()
@@ -269,6 +291,10 @@ class Ledger:
         seen = (self.folder / path).stat()
         values = {"lab": lab, "kind": kind, "edition": str(edition)}
         return AddAction(path, seen.st_size, values, int(seen.st_mtime * 1000), True, statistics)
+
+
+def _count(frame: pl.DataFrame) -> str:
+    return json.dumps({"numRecords": len(frame)})
 
 
 def _lab_order(lab: str) -> str:

@@ -14,7 +14,7 @@ from schemas.layout import Layout
 
 NumberStyle = Literal["point", "comma", "mixed", "unproven", "fixed-point", "fixed-comma"]
 
-_SIGN = r"^(?:<=|>=|[<>≤≥=])\s*"
+_COMPARATOR = r"^(<=|=<|>=|=>|[<>≤≥⩽⩾=])\s*"
 # A mark with other than three digits after it, or after a leading zero, can only be decimal.
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _SURELY = r"^[+-]?(?:\d+{d}(?:\d{{1,2}}|\d{{4,}}){e}|0+{d}\d+{e}|\d{{4,}}{d}\d+{e}|\d{{1,3}}(?:{t}\d{{3}})+{d}\d+|\d*{d}\d+[eE][+-]?\d+)$"
@@ -31,22 +31,23 @@ def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
     """
     if layout.values.decimal != "auto":
         return "fixed-comma" if layout.values.decimal == "," else "fixed-point"
-    core = values.str.strip_chars().str.replace(_SIGN, "")
+    if layout.values.thousands in (",", "."):
+        return "fixed-point" if layout.values.thousands == "," else "fixed-comma"
+    core = values.str.strip_chars().str.replace(_COMPARATOR, "")
     point, comma = (bool(core.str.contains(p).any()) for p in (SURELY_POINT, SURELY_COMMA))
     return "mixed" if point and comma else "comma" if comma else "point" if point else "unproven"
 
 
 def _plain(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
     """The number text with a decimal point and no thousands marks; null where it is not clear."""
-    if style in ("fixed-point", "fixed-comma"):
-        mark = "," if style == "fixed-comma" else "."
-        if thousands:
-            t = {".": r"\.", "'": "'", ",": ",", " ": r"[ \u00a0\u202f]"}[thousands]
-            d = r"\." if mark == "." else ","
-            grouped = core.str.contains(_GROUPED.format(t=t, end=rf"(?:{d}\d+)?"))
-            core = pl.when(grouped).then(core.str.replace_all(t, "")).otherwise(core)
-        if mark == ".":
-            return core
+    if thousands:
+        t = {".": r"\.", "'": "['’]", ",": ",", " ": r"[ \u00a0\u2009\u202f]"}[thousands]
+        d = {"fixed-point": r"\.", "fixed-comma": ","}.get(style, "[.,]")
+        grouped = core.str.contains(_GROUPED.format(t=t, end=rf"(?:{d}\d+)?"))
+        core = pl.when(grouped).then(core.str.replace_all(t, "")).otherwise(core)
+    if style == "fixed-point":
+        return core
+    if style == "fixed-comma":
         return pl.when(~core.str.contains(".", literal=True)).then(core.str.replace(",", ".", literal=True))
     point, comma = core.str.contains(SURELY_POINT), core.str.contains(SURELY_COMMA)
     as_point = core.str.replace_all(",", "", literal=True)
@@ -71,12 +72,12 @@ def _number(core: pl.Expr, style: NumberStyle, thousands: str = "") -> tuple[pl.
     return pl.when(number.is_finite()).then(number), text
 
 
-def read_number(texts: pl.Series, style: NumberStyle) -> pl.Series:
+def read_number(texts: pl.Series, style: NumberStyle, thousands: str = "") -> pl.Series:
     """Numbers of a column of plain numbers; null where there is none."""
     if texts.null_count() == len(texts):
         return pl.Series(texts.name, [None] * len(texts), pl.Float64)
     frame = pl.DataFrame({"t": texts.str.strip_chars()})
-    return frame.select(_number(pl.col("t"), style)[0].alias(texts.name)).to_series()
+    return frame.select(_number(pl.col("t"), style, thousands)[0].alias(texts.name)).to_series()
 
 
 def _tokens(names: tuple[str, ...]) -> list[str]:
@@ -89,7 +90,8 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     rounding: half a unit in the last place printed (null for tokens and exponents).
     censoring: `none`, `below`, `above`, `not detected`; null where there is no readable value.
     number_problem: `no value`, `unreadable value`, `ambiguous number`, or null.
-    Limits that the layout names are undiluted and are multiplied by the dilution.
+    Limits that the layout names are undiluted and are multiplied by the dilution; a limit that is not
+    above zero, or whose dilution cannot be read, is not known.
     """
     rules = layout.values
     text = pl.col("value").str.strip_chars().fill_null("")
@@ -98,31 +100,33 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing)
     )
     absent = folded.is_in(_tokens(rules.not_detected))
+    comparator = text.str.extract(_COMPARATOR)
     less, more = (
-        text.str.starts_with("<") | text.str.starts_with("≤"),
-        text.str.starts_with(">") | text.str.starts_with("≥"),
+        comparator.str.contains("[<≤⩽]").fill_null(False),
+        comparator.str.contains("[>≥⩾]").fill_null(False),
     )
     token = below | above | missing | absent
     frame = frame.with_columns(
-        pl.when(token).then(None).otherwise(text.str.strip_chars_start("<>=≤≥ ")).alias("_core"),
+        pl.when(token).then(None).otherwise(text.str.replace(_COMPARATOR, "")).alias("_core"),
         pl.when(below).then(pl.lit("below")).when(above).then(pl.lit("above")).when(absent).then(pl.lit("not detected"))
         .when(less).then(pl.lit("below")).when(more).then(pl.lit("above")).otherwise(pl.lit("none")).alias("censoring"),
         missing.alias("_missing"),
         (below | absent).alias("_low_token"),
         above.alias("_high_token"),
-        read_number(frame["dilution"], style).alias("dilution"),
-        read_number(frame["lloq"], style).alias("_lloq"),
-        read_number(frame["uloq"], style).alias("_uloq"),
+        (pl.col("dilution").str.strip_chars().fill_null("") != "").alias("_diluted"),
+        read_number(frame["dilution"], style, rules.thousands).alias("dilution"),
+        read_number(frame["lloq"], style, rules.thousands).alias("_lloq"),
+        read_number(frame["uloq"], style, rules.thousands).alias("_uloq"),
     )  # fmt: skip
     number, plain = _number(pl.col("_core"), style, rules.thousands)
-    times_dilution = pl.col("dilution").fill_null(1.0)
+    times_dilution = pl.when("_diluted").then(pl.col("dilution")).otherwise(1.0)
 
     def limit(column: str, named: dict[str, float]) -> pl.Expr:
-        if not named:
-            return pl.col(column)
-        return pl.coalesce(
-            column, pl.col("id").replace_strict(named, default=None, return_dtype=pl.Float64) * times_dilution
-        )
+        known = pl.col(column)
+        if named:
+            undiluted = pl.col("id").replace_strict(named, default=None, return_dtype=pl.Float64)
+            known = pl.coalesce(known, undiluted * times_dilution)
+        return pl.when(known > 0).then(known)
 
     frame = frame.with_columns(number.alias("_number"), plain.alias("_plain")).with_columns(
         pl.when("_low_token").then(limit("_lloq", rules.lloq)).when("_high_token").then(limit("_uloq", rules.uloq))
@@ -148,11 +152,13 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         .when(n < 0).then(n).otherwise(0.0).alias("low"),
         pl.when(kind == "none").then(n).when(kind == "above").then(infinite)
         .otherwise(n.fill_null(pl.when(token).then(infinite))).alias("high"),
-        pl.when(pl.col("_plain").str.contains(r"^[+-]?\d+(?:\.\d*)?$"))
+        pl.when(pl.col("_plain").str.contains(r"^[+-]?(?:\d+\.?\d*|\.\d+)$"))
         .then(0.5 * pl.lit(10.0).pow(-decimals.fill_null(0.0))).alias("rounding"),
     )  # fmt: skip
     bad = pl.col("number_problem").is_not_null()
     return frame.with_columns(
         pl.when(bad).then(None).otherwise(pl.col(name)).alias(name)
         for name in ("low", "high", "rounding", "censoring")
-    ).drop("_core", "_missing", "_low_token", "_high_token", "_lloq", "_uloq", "_number", "_plain")
+    ).drop(
+        "_core", "_diluted", "_missing", "_low_token", "_high_token", "_lloq", "_uloq", "_number", "_plain"
+    )

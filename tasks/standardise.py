@@ -6,6 +6,7 @@ distinct combination and joined back; everything else is an expression.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,6 +20,8 @@ from tasks.times import read_times
 
 #: Bumped when the same bytes would be read or standardised in another way: part of the reading hash.
 VERSION = 1
+#: LCModel and others print 999 % for what they could not fit.
+_UNFITTED = 9.99
 
 
 @dataclass
@@ -183,13 +186,11 @@ def standardise(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     ).with_columns(_sample_key(layout).alias("sample_key"))
     frame = read_value(frame, layout, context.style)
     frame = read_times(frame, layout, context.timezone)
+    frame = _unfitted(frame.with_columns(_rel_sd(frame, layout, context.style)))
     scaled = [(pl.col(name) * pl.col("factor")).alias(name) for name in ("low", "high", "rounding")]
     return frame.with_columns(
         *scaled,
         *_reference_limits(frame, context.style),
-        (
-            read_number(frame["rel_sd"], context.style) / (100 if layout.values.rel_sd == "percent" else 1)
-        ).alias("rel_sd"),
         pl.col("id").alias("analyte"),
         pl.col("specimen_id").alias("specimen"),
         pl.col("unit_id").alias("unit"),
@@ -198,12 +199,28 @@ def standardise(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     ).drop("id", "specimen_id", "unit_id", "status_id", "role_id")
 
 
+def _rel_sd(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Series:
+    return read_number(frame["rel_sd"], style) / (100 if layout.values.rel_sd == "percent" else 1)
+
+
+def _unfitted(frame: pl.DataFrame) -> pl.DataFrame:
+    """A value whose relative uncertainty is 999 % or more was not fitted: nothing is known of it."""
+    unfitted = (pl.col("rel_sd") >= _UNFITTED).fill_null(False) & pl.col("low").is_not_null()
+    return frame.with_columns(
+        pl.when(unfitted).then(0.0).otherwise("low").alias("low"),
+        pl.when(unfitted).then(math.inf).otherwise("high").alias("high"),
+        pl.when(unfitted).then(pl.lit("not detected")).otherwise("censoring").alias("censoring"),
+    )
+
+
 def _reference_limits(frame: pl.DataFrame, style: NumberStyle) -> list[pl.Expr]:
     """Reference limits in the unit of the result, from two columns or from one such as 35-104, <7.2."""
     low, high = frame["ref_low"].str.strip_chars(), frame["ref_high"].str.strip_chars()
     if low.null_count() == len(low) and high.null_count() == len(high):
         return [pl.lit(None, pl.Float64).alias("ref_low"), pl.lit(None, pl.Float64).alias("ref_high")]
-    parts = low.str.extract_groups(r"^([<>≤≥]=?)?\s*([0-9.,]+)\s*(?:(?:-|–|—|to|bis|\.\.)\s*([0-9.,]+))?$")
+    parts = low.str.extract_groups(
+        r"^([<>≤≥]=?)?\s*(\d+(?:[.,]\d+)*)\s*(?:(?:-|–|—|to|bis|\.\.)\s*(\d+(?:[.,]\d+)*))?$"
+    )
     sign, first, second = (parts.struct.field(name) for name in parts.struct.fields)
     first_number = read_number(first, style)
     upper = sign.str.starts_with("<") | sign.str.starts_with("≤")

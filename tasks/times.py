@@ -6,6 +6,8 @@ is two days. A clock time without an offset needs the lab's time zone; a bare da
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from functools import cache
 
 import polars as pl
@@ -36,6 +38,7 @@ def _month_names(locale: str) -> dict[str, str]:
 
 def _parsed(texts: pl.Series, times: Times) -> pl.DataFrame:
     """Distinct texts -> `local` (as written), `offset_minutes` (null: not written), `has_clock`."""
+    # an offset of more than 14 hours is no offset: no clock on earth has it
     iso = texts.str.extract_groups(_ISO).struct.unnest().with_columns(texts.alias("text"))
     written = pl.concat_str("day", pl.lit("T"), pl.col("clock").fill_null("00:00"), pl.col("second").fill_null(":00"),
                             pl.col("fraction").fill_null("").str.replace(",", "."))  # fmt: skip
@@ -50,6 +53,8 @@ def _parsed(texts: pl.Series, times: Times) -> pl.DataFrame:
         written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us").alias("local"),
         (sign * (hours * 60 + minutes)).alias("offset_minutes"),
         pl.col("clock").is_not_null().alias("has_clock"),
+    ).with_columns(
+        pl.when((pl.col("offset_minutes").abs() <= 14 * 60).fill_null(True)).then("local").alias("local")
     )
     for form in times.formats:
         out = _by_format(out, form, times.locale)
@@ -67,16 +72,26 @@ def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
         plain = todo.str.to_lowercase().str.replace_many(
             [n for n, _ in names], [e for _, e in names], leftmost=True
         )
+        # the texts are in small letters now, so what stands between the marks of the format is too
+        form = re.sub(r"%[-_0]?.|.", lambda part: part[0] if part[0][0] == "%" else part[0].lower(), form)
         form = form.replace("%B", "%b")
-    has_clock = any(mark in form for mark in ("%H", "%I", "%T", "%R"))
+    has_clock = any(mark in form for mark in ("%H", "%k", "%I", "%l", "%T", "%R", "%X", "%r", "%c"))
+    offset = pl.Series([None] * len(todo), dtype=pl.Int32)
     if "%z" in form:
-        aware = plain.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
-        local, offset = aware.dt.replace_time_zone(None), pl.lit(0, pl.Int32)
+        utc = plain.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC").dt.replace_time_zone(
+            None
+        )
+        parts = plain.str.extract_groups(r"([+-])(\d{2}):?(\d{2})(?:\D*)$").struct.unnest()
+        minutes = parts.to_series(1).cast(pl.Int32) * 60 + parts.to_series(2).cast(pl.Int32)
+        offset = (
+            minutes * parts.to_series(0).replace_strict({"-": -1, "+": 1}, return_dtype=pl.Int32)
+        ).fill_null(0)
+        local = utc + pl.Series([timedelta(minutes=m) for m in offset], dtype=pl.Duration("us"))
     elif has_clock:
-        local, offset = plain.str.to_datetime(form, strict=False, time_unit="us"), pl.lit(None, pl.Int32)
+        local = plain.str.to_datetime(form, strict=False, time_unit="us")
     else:
-        local, offset = plain.str.to_date(form, strict=False).cast(_LOCAL), pl.lit(None, pl.Int32)
-    read = pl.DataFrame({"text": todo, "_local": local}).with_columns(offset.alias("_offset"))
+        local = plain.str.to_date(form, strict=False).cast(_LOCAL)
+    read = pl.DataFrame({"text": todo, "_local": local, "_offset": offset})
     filled = out.join(read, on="text", how="left", maintain_order="left")
     new = pl.col("local").is_null() & pl.col("_local").is_not_null()
     return filled.select(
@@ -121,7 +136,7 @@ def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.
 
     Adds collected_at (UTC, null for a bare date), collected_local (lab-local), time_precision
     (`clock` or `day`), time_source (`collected`, `acquired` or `reported`), month (`YYYY-MM`,
-    lab-local), reported_at (UTC; midnight of a bare date), `time_problem`, `report_problem`.
+    lab-local), reported_at (UTC; the lab's midnight of a bare date), `time_problem`, `report_problem`.
     """
     names = ("collected_at", "acquired_at", "reported_at")
     frame = frame.with_columns(pl.col(names).str.strip_chars().replace("", None))
@@ -133,9 +148,13 @@ def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.
     )  # fmt: skip
     standing = pl.coalesce(f"{name}_at" for name in layout.times.source)
     frame = frame.with_columns(source.alias("time_source"), standing.alias("_text"))
+    zone = layout.times.timezone or timezone or "UTC"
+    midnight = pl.col("local").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     reported = times.select(
         pl.col("text").alias("reported_at"),
-        pl.coalesce("utc", pl.col("local").dt.replace_time_zone("UTC")).alias("_reported"),
+        pl.coalesce(
+            "utc", midnight.dt.convert_time_zone("UTC"), pl.col("local").dt.replace_time_zone("UTC")
+        ).alias("_reported"),
         pl.col("problem").replace({"unreadable time": "unreadable report time"}).alias("report_problem"),
     )
     collected = times.rename(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: No dissolved substance reaches this amount; pure water is 55.5 mol/L (umol/L).
 LARGEST_UMOL_PER_L = 6.0e7
+#: No amount in any other unit reaches this one: a litre of water is 1e9 ug, a mole 1e9 nmol.
+LARGEST_NUMBER = 1.0e12
 #: A longer text is a broken file, not a name or a value (characters).
 LONGEST_TEXT = 32_768
 
@@ -40,6 +42,10 @@ _names_analyte = pl.col("role").fill_null("sample") != "internal standard"
 
 def _says(column: str, problem: str) -> pl.Expr:
     return pl.col(column).eq_missing(pl.lit(problem))
+
+
+def _says_either(problem: str) -> pl.Expr:
+    return _says("time_problem", problem) | _says("report_problem", problem)
 
 
 def _any_text(test: str) -> pl.Expr:
@@ -91,6 +97,7 @@ RULES: dict[str, Rule] = {
             | (pl.col("high") < 0)
             | ((pl.col("high") <= 0) & (pl.col("censoring") == "below"))
             | ((pl.col("low") > LARGEST_UMOL_PER_L) & (pl.col("unit") == "umol/L"))
+            | (pl.col("low") > LARGEST_NUMBER)
         ).fill_null(False),
         "an amount cannot be negative, below zero or larger than a pure liquid's; correct value or unit at the source",
     ),
@@ -135,11 +142,11 @@ RULES: dict[str, Rule] = {
         _placed & _says("time_problem", "unreadable time"), "give its format in the layout under [times] formats"
     ),
     "no time zone": Rule(
-        _placed & (_says("time_problem", "no time zone") | _says("report_problem", "no time zone")),
+        _placed & _says_either("no time zone"),
         "name the lab's time zone in labs.toml, or in the layout under [times]",
     ),
     "clock time does not exist or is twice": Rule(
-        _placed & _says("time_problem", "clock time does not exist or is twice"),
+        _placed & _says_either("clock time does not exist or is twice"),
         "the clocks changed in that hour; send the offset with the time",
     ),
     "unreadable report time": Rule(

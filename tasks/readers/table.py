@@ -109,6 +109,12 @@ def _keys(aliases: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(out)
 
 
+@functools.lru_cache(maxsize=1_000)
+def _parts(columns: tuple[tuple[str, ...], ...]) -> frozenset[str]:
+    """Every key that can be part of a header of these columns."""
+    return frozenset(part for aliases in columns for keys in _keys(aliases) for part in keys)
+
+
 def match(names: list[str], layout: Layout) -> Matched:
     """Each of our columns with the first of its aliases that occurs. The alias `Date + Time` stands for two
     headers whose texts are joined."""
@@ -130,7 +136,8 @@ def match(names: list[str], layout: Layout) -> Matched:
                 return True
         return False
 
-    for ours in layout.columns:
+    # most records that are looked at are no headers at all
+    for ours in layout.columns if places.keys() & _parts(tuple(layout.columns.values())) else ():
         find(ours, places)
     if "value" not in columns and layout.wide is None:
         units = {index: part for index, name in enumerate(names) if (part := split_unit(name))}

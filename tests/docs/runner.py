@@ -3,8 +3,8 @@
     ```python              runs, in the folder that holds `data` and `examples`
     ```sql                 runs in DuckDB
     ```text output         what the block before it prints
-    ```console             commands after `$ `, and lines that they print, in order (`...` leaves some out)
-    ```toml file=PATH      is saved as PATH (so is any language)
+    ```console             commands after `$ `, and lines that they print, in order (`...`: and more)
+    ```toml file=PATH      is saved as PATH (any language); `append=PATH` adds to what is there
     <!-- not run: why -->  in the line before: the block is left alone
 
 `neurobalance` runs in this process: the real command, but for the flow, which stands in `plain.py`.
@@ -22,6 +22,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
+
+from rich.console import Console
 
 ROOT = Path(__file__).parents[2]
 #: languages that are pictures, or files when they say so
@@ -46,10 +48,9 @@ class Block:
     text: str
     not_run: str | None
 
-    @property
-    def file(self) -> str | None:
-        """Where the block is to be saved, if it is a file."""
-        return next((word.removeprefix("file=") for word in self.words if word.startswith("file=")), None)
+    def told(self, word: str) -> str | None:
+        """What the block's first line says after `word=`."""
+        return next((w.removeprefix(f"{word}=") for w in self.words if w.startswith(f"{word}=")), None)
 
     @property
     def where(self) -> str:
@@ -89,7 +90,7 @@ def neurobalance(*words: str) -> tuple[int, str]:
     with (
         mock.patch.dict(os.environ),
         mock.patch.object(sys, "argv", ["neurobalance", *words]),
-        mock.patch.object(views.console, "width", 160),
+        mock.patch.object(views, "console", Console(highlight=False, width=160)),
         contextlib.redirect_stdout(printed),
         contextlib.redirect_stderr(printed),
     ):
@@ -121,10 +122,11 @@ class Reader:
         """Run one block; AssertionError where it does not do what the page says."""
         if block.not_run:
             return False
-        if block.file:
-            path = self.folder / block.file
+        if saved := block.told("file") or block.told("append"):
+            path = self.folder / saved
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, "utf-8")
+            with path.open("a" if block.told("append") else "w", encoding="utf-8") as file:
+                file.write(block.text)
         elif block.language == "python":
             self._python(block)
         elif block.language == "sql":
@@ -171,5 +173,7 @@ class Reader:
         for line in plain("\n".join(expected)):
             if line == "...":
                 continue
-            assert line in left, f"{block.where}: `{command}` does not print {line!r} (here); it printed\n{printed}"
-            left = left[left.index(line) + 1 :]
+            begins = line.removesuffix("...").rstrip()
+            fits = [said == line or (begins != line and said.startswith(begins)) for said in left]
+            assert any(fits), f"{block.where}: `{command}` does not print {line!r} (here); it printed\n{printed}"
+            left = left[fits.index(True) + 1 :]

@@ -1,0 +1,140 @@
+"""A home without Prefect: exports go in as bytes, outputs come out as frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from schemas import outputs
+from schemas.settings import Settings
+from tasks.discover import Export, archive
+from tasks.ledger import Ledger
+from tasks.prepare import Bench, prepare
+from tasks.publish import Publisher
+
+#: our column -> a header that the generic layout reads as such
+HEADERS = {
+    "subject": "Patient ID", "sample": "Sample ID", "specimen": "Specimen", "analyte": "Test", "value": "Result",
+    "unit": "Units", "collected_at": "Collected", "reported_at": "Reported", "status": "Status", "method": "Method",
+    "replicate": "Replicate", "dilution": "Dilution", "lloq": "LLOQ", "uloq": "ULOQ", "rel_sd": "RSD", "code": "LOINC",
+    "site": "Site", "visit": "Visit", "timepoint": "Timepoint", "role": "Role", "run": "Run",
+}  # fmt: skip
+
+#: one urine sample's row, of which tests say only what matters to them
+PLAIN = {
+    "subject": "P1", "sample": "S1", "specimen": "urine", "analyte": "dopamine", "value": "150", "unit": "nmol/L",
+    "collected_at": "2024-03-01 08:30", "reported_at": "2024-03-03 12:00", "status": "final",
+}  # fmt: skip
+
+
+def often(short: int, full: int) -> int:
+    """How often to try: `short`, or `full` where NEUROBALANCE_SOAK is set (a number multiplies `full`)."""
+    return int(full * float(os.environ["NEUROBALANCE_SOAK"])) if os.environ.get("NEUROBALANCE_SOAK") else short
+
+
+def table(*rows: Mapping[str, str]) -> bytes:
+    """A CSV with usual headers; what a row does not say is taken from PLAIN."""
+    names = list(dict.fromkeys([*PLAIN, *(name for row in rows for name in row)]))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([HEADERS[name] for name in names])
+    writer.writerows([(PLAIN | dict(row)).get(name, "") for name in names] for row in rows)
+    return text.getvalue().encode()
+
+
+def without_lineage(dataset: str, frame: pl.DataFrame, catalogue) -> pl.DataFrame:
+    """`frame` with the columns that are true of the sample only, in an order of its own."""
+    names = [c.name for c in outputs.datasets(catalogue)[dataset] if not c.lineage]
+    return frame.select(names).sort(names)
+
+
+@dataclass
+class Home:
+    """One home folder, and what can be done with it."""
+
+    folder: Path
+    labs: str = '[north]\ntimezone = "Europe/Berlin"\n'
+    options: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "labs.toml").exists():
+            (self.folder / "labs.toml").write_text(self.labs, "utf-8")
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.folder, **self.options)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger)
+
+    def archive(self, lab: str, content: bytes, name: str = "export.csv") -> Export:
+        source = self.folder / "sent" / name
+        source.parent.mkdir(exist_ok=True)
+        source.write_bytes(content)
+        return archive(self.settings, lab, source)
+
+    def commit(self, *exports: Export) -> dict[Export, int]:
+        """Read and commit archived exports of one lab as the flow does; export -> its new edition."""
+        bench = Bench.of(self.settings)
+        lab = exports[0].lab
+        known = dict(self.ledger.open().receipts(lab).select("export", "reading_hash").iter_rows())
+        prepared, staged = prepare(bench, exports, known)
+        return self.ledger.commit(lab, prepared, staged) if prepared else {}
+
+    def publish(self) -> dict[str, int]:
+        """Publish; dataset -> files written."""
+        publisher = Publisher(self.settings, Bench.of(self.settings).catalogue)
+        publisher.publish()
+        return publisher.written
+
+    def ingest(self, lab: str, *contents: bytes) -> list[Export]:
+        """Archive, commit and publish contents, one after another."""
+        exports = []
+        for content in contents:
+            exports.append(self.archive(lab, content))
+            self.commit(exports[-1])
+        self.publish()
+        return exports
+
+    def output(self, dataset: str) -> pl.DataFrame:
+        files = sorted((self.settings.outputs / dataset).rglob("*.parquet"))
+        return pl.concat([pl.read_parquet(file) for file in files])
+
+    def comparable(self) -> dict[str, pl.DataFrame]:
+        """Every dataset without its lineage columns."""
+        catalogue = Bench.of(self.settings).catalogue
+        names = ("results", "metrics", "panels", "quarantine", "exports")
+        return {name: without_lineage(name, self.output(name), catalogue) for name in names}
+
+    def metric(self, name: str) -> pl.DataFrame:
+        return self.output("metrics").filter(pl.col("metric") == name)
+
+    def values(self, analyte: str) -> list[float]:
+        """The published values of an analyte, in order."""
+        return sorted(self.output("results").filter(pl.col("analyte") == analyte)["value"].to_list())
+
+    def reasons(self) -> dict[str, int]:
+        """Reasons for quarantine and how many rows have them."""
+        return dict(self.output("quarantine")["reason"].value_counts().iter_rows())
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """Published files: name -> modification time and bytes."""
+        root = self.settings.outputs
+        return {
+            str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes())
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+
+
+def same(one: Mapping[str, pl.DataFrame], other: Mapping[str, pl.DataFrame]) -> Iterable[str]:
+    """The names of the datasets that differ."""
+    return [name for name in one if not one[name].equals(other[name])]

@@ -1,0 +1,152 @@
+"""The flow as operations run it: a real Prefect server, a deployment, a worker; and nothing said that is PHI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+BIN = Path(sys.executable).parent
+
+#: Texts of the examples that name a person, a sample, a file or a value.
+CANARIES = (b"W-00", b"U2003", b"GEMM", b"urine-2024", b"TRY.TXT", b"report-scan", b"A0004", b"hemolysed", b"furlongs")
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """An environment for a home of its own, with Prefect's files in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "NEUROBALANCE_"))}
+    own = {
+        "NEUROBALANCE_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    return kept | own | more
+
+
+def run(*command: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run one of the installed commands."""
+    done = subprocess.run([str(BIN / command[0]), *command[1:]], env=env, cwd=ROOT, capture_output=True, text=True)
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deployed")
+    shutil.copytree(EXAMPLES / "inbox", folder / "inbox")
+    shutil.copytree(EXAMPLES / "layouts", folder / "layouts")
+    shutil.copyfile(EXAMPLES / "labs.toml", folder / "labs.toml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[dict[str, str]]:
+    """A Prefect server on a free port; gives the environment that reaches it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = environment(home, PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
+    with (home / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(BIN / "prefect"), "server", "start", "--port", str(port), "--no-ui"], env=env, stdout=log, stderr=log
+        )
+        try:
+            for _ in range(240):
+                try:
+                    urllib.request.urlopen(f"{env['PREFECT_API_URL']}/health", timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.5)
+            else:
+                pytest.fail("the Prefect server did not start")
+            yield env
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def deployed_run(home: Path, server: dict[str, str]) -> str:
+    """The deployment of prefect.yaml, run once by a worker; gives the worker's output."""
+    run("prefect", "work-pool", "create", "--type", "process", "lab", env=server)
+    run("prefect", "--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all", env=server)
+    run("prefect", "deployment", "run", "ingest/inbox", env=server)
+    done = run("prefect", "worker", "start", "--pool", "lab", "--run-once", env=server)
+    return done.stdout + done.stderr
+
+
+def test_the_deployment_runs_on_a_worker_and_empties_the_inbox(home: Path, deployed_run: str) -> None:
+    assert "Completed()" in deployed_run, deployed_run
+    assert [path for path in (home / "inbox").rglob("*") if path.is_file()] == []
+    exports = pl.read_parquet(home / "outputs" / "exports" / "**" / "*.parquet")
+    assert len(exports) == sum(path.is_file() for path in (EXAMPLES / "inbox").rglob("*"))
+    assert exports.filter(pl.col("rows") != pl.col("accepted") + pl.col("quarantined")).is_empty()
+
+
+def test_the_run_leaves_a_table_of_receipts_and_a_summary_as_artifacts(deployed_run: str, server: dict[str, str]) -> None:
+    listed = run("prefect", "artifact", "ls", env=server).stdout
+    assert "receipts" in listed
+    assert "ingest-summary" in listed
+    summary = run("prefect", "artifact", "inspect", "ingest-summary", env=server).stdout
+    assert "quarantined" in summary
+
+
+def test_no_name_and_no_value_reaches_prefect_or_a_log(home: Path, deployed_run: str) -> None:
+    """The archive and the ledger hold them; the server's database, its log and the worker's do not."""
+    said = deployed_run.encode() + (home / "server.log").read_bytes()
+    database = b"".join(path.read_bytes() for path in (home / "prefect").glob("prefect.db*"))
+    assert len(database) > 100_000
+    found = [canary for canary in CANARIES if canary in said + database]
+    assert found == []
+
+
+def test_the_schedule_and_the_limit_are_deployed(deployed_run: str, server: dict[str, str]) -> None:
+    said = run("prefect", "deployment", "inspect", "ingest/inbox", env=server).stdout
+    assert "*/15 * * * *" in said
+    assert "flows.ingest.ingest" in said
+
+
+def test_a_second_run_through_the_same_server_changes_nothing(
+    home: Path, deployed_run: str, server: dict[str, str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "outputs").rglob("*.parquet")}
+    done = run(
+        "neurobalance", "ingest", "--lab", "coeliac-cohort", str(EXAMPLES / "inbox" / "coeliac-cohort" / "TRY.TXT"),
+        env=server,
+    )  # fmt: skip
+    assert "nothing changed" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in (home / "outputs").rglob("*.parquet")} == before
+
+
+def test_a_failure_of_storage_is_told_without_names_and_leaves_the_outputs(
+    home: Path, deployed_run: str, server: dict[str, str], tmp_path: Path
+) -> None:
+    """The ledger is made unusable for one run: the exit status says so, and no path or value is printed."""
+    export = tmp_path / "canary-file-name.csv"
+    export.write_text("Sample ID,Test,Result\nCANARY,dopamine,1\n")
+    log = home / "ledger" / "_delta_log"
+    log.rename(home / "ledger" / "set-aside")
+    log.write_text("not a folder")
+    try:
+        done = run("neurobalance", "ingest", "--lab", "x", str(export), env=server, check=False)
+    finally:
+        log.unlink()
+        (home / "ledger" / "set-aside").rename(log)
+    assert done.returncode == 1
+    assert "neurobalance: " in done.stderr
+    assert "CANARY" not in done.stdout + done.stderr
+    assert "canary-file-name" not in done.stdout + done.stderr
+    assert len(pl.read_parquet(home / "outputs" / "metrics" / "**" / "*.parquet")) > 0
