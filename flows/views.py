@@ -159,7 +159,8 @@ def _print_quarantined(rows: pl.DataFrame, total: int) -> None:
 def print_check(settings: Settings, lab: str, file: Path) -> None:
     """What would happen to a file; nothing is written."""
     bench = Bench.of(settings)
-    digest = hashlib.file_digest(file.open("rb"), "sha256").hexdigest()
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     source = Source(Export(lab, digest), file, Arrival(file.name, file.stat().st_size, datetime.now(UTC)))
     reading = bench.reading_of(source)
     account = Account()

@@ -61,7 +61,8 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, in order."""
     found: list[Block] = []
-    start, info, body = 0, "", []
+    start, info = 0, ""
+    body: list[str] = []
     lines = page.read_text("utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         fence = _FENCE.match(line)
@@ -153,7 +154,8 @@ class Reader:
             self.printed = str(connection.sql(block.text))
 
     def _console(self, block: Block) -> None:
-        command, expected = "", []
+        command = ""
+        expected: list[str] = []
         for line in [*block.text.splitlines(), "$ "]:
             if line.startswith("$ "):
                 if command:
@@ -175,5 +177,7 @@ class Reader:
                 continue
             begins = line.removesuffix("...").rstrip()
             fits = [said == line or (begins != line and said.startswith(begins)) for said in left]
-            assert any(fits), f"{block.where}: `{command}` does not print {line!r} (here); it printed\n{printed}"
+            assert any(fits), (
+                f"{block.where}: `{command}` does not print {line!r} (here); it printed\n{printed}"
+            )
             left = left[fits.index(True) + 1 :]

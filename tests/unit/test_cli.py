@@ -1,0 +1,183 @@
+"""The command: exit statuses, what is said, and that `check` writes nothing. Without Prefect's server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.quiet import StageFailed, StorageFailed, quiet, said_safely
+from schemas.settings import Settings, SettingsError
+from tasks.discover import archive
+from tasks.ledger import Ledger
+from tasks.prepare import Bench, prepare
+from tasks.publish import Publisher
+
+TIDY = (
+    "Patient ID,Sample ID,Specimen,Test,Result,Units,Collected\n"
+    "P1,S1,Serum,Kynurenine,2.4,umol/L,2024-03-01\n"
+    "P1,S1,Serum,Tryptophan,60,umol/L,2024-03-01\n"
+    "P1,S1,Serum,[bold]Nonsense[/bold],60,umol/L,2024-03-01\n"
+)
+runner = CliRunner()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "NEUROBALANCE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    return tmp_path / "home"
+
+
+def taken_in(home: Path, text: str, lab: str = "north") -> str:
+    """Take in one export without the flow; gives its hash."""
+    settings = Settings(home=home)
+    path = home.parent / "result list.csv"
+    path.write_text(text)
+    bench = Bench.of(settings)
+    export = archive(settings, lab, path)
+    Ledger(settings.ledger).commit(lab, *prepare(bench, [export], {}))
+    Publisher(settings, bench.catalogue).publish()
+    return export.sha256
+
+
+def call(home: Path, *words: str) -> tuple[int, str]:
+    done = runner.invoke(app, [*words, "--home", str(home)])
+    return done.exit_code, done.output
+
+
+def test_help_imports_no_heavy_library() -> None:
+    code = (
+        "import sys; from flows.cli import app; from typer.testing import CliRunner; "
+        "assert 'ingest' in CliRunner().invoke(app, ['--help']).output; "
+        "print([m for m in ('polars', 'prefect', 'pandera', 'pyarrow', 'deltalake', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_check_tells_layout_columns_and_reasons_and_writes_nothing(home: Path, tmp_path: Path) -> None:
+    export = tmp_path / "export.csv"
+    export.write_text(TIDY)
+    code, said = call(home, "check", str(export), "--lab", "north")
+    assert code == 0
+    assert "generic" in said
+    assert "Result -> value" in said
+    assert "unknown analyte" in said
+    assert "[bold]Nonsense[/bold]" in said
+    assert not home.exists()
+
+
+def test_check_of_a_file_that_nobody_can_read_says_so(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(bytes(range(256)) * 10)
+    code, said = call(home, "check", str(tmp_path / "x.bin"))
+    assert code == 0
+    assert "no layout fits" in said
+
+
+def test_wrong_usage_exits_with_2(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(TIDY)
+    assert call(home, "ingest", str(tmp_path / "x.csv"))[0] == 2  # no lab
+    assert call(home, "ingest", "--lab", "north", str(tmp_path / "none.csv"))[0] == 2
+    assert call(home, "check", str(tmp_path / "none.csv"))[0] == 2
+    assert call(home, "show", "12")[0] == 2
+    assert call(home, "show", "abcdef")[0] == 2
+    assert call(home, "catalogue", "people")[0] == 2
+    assert call(home, "nonsense")[0] == 2
+
+
+def test_show_gives_name_receipt_and_quarantined_rows_with_their_text(home: Path) -> None:
+    export = taken_in(home, TIDY)
+    code, said = call(home, "show", export[:12])
+    assert code == 0
+    assert "result list.csv" in said
+    assert "[bold]Nonsense[/bold]" in said
+    assert "unknown analyte" in said
+    assert "under [analytes]" in said
+
+
+def test_status_counts_exports_reasons_and_months_but_names_nothing(home: Path) -> None:
+    taken_in(home, TIDY)
+    code, said = call(home, "status")
+    assert code == 0
+    assert "unknown analyte" in said
+    assert "2024-03" in said
+    assert "result list" not in said
+    assert "Nonsense" not in said
+
+
+def test_status_of_an_empty_home_says_what_to_do(home: Path) -> None:
+    code, said = call(home, "status")
+    assert code == 0
+    assert "inbox" in said
+
+
+@pytest.mark.parametrize(
+    ("what", "known"),
+    [("analytes", "kynurenine"), ("metrics", "kyn_trp"), ("units", "umol"), ("specimens", "csf"), ("layouts", "generic")],
+)
+def test_the_catalogue_is_listed(home: Path, what: str, known: str) -> None:
+    code, said = call(home, "catalogue", what)
+    assert code == 0
+    assert known in said
+
+
+def test_a_broken_layout_is_named_with_its_key(home: Path, tmp_path: Path) -> None:
+    (home / "layouts").mkdir(parents=True)
+    (home / "layouts" / "mine.toml").write_text('name = "mine"\n[columns]\npatient = "ID"\n')
+    (tmp_path / "x.csv").write_text(TIDY)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "check", str(tmp_path / "x.csv"), "--home", str(home)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "mine.toml" in done.stderr
+    assert "columns" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_a_library_is_told_without_its_text() -> None:
+    @quiet("reading")
+    def fails() -> None:
+        raise ValueError("the value CANARY of Mrs. Example is wrong")
+
+    with pytest.raises(StageFailed) as failed:
+        fails()
+    assert "CANARY" not in str(failed.value)
+    assert "reading: ValueError" in str(failed.value)
+    assert failed.value.__cause__ is None
+    assert failed.value.__context__ is None
+
+
+def test_an_error_of_storage_is_told_without_the_path_and_can_be_tried_again() -> None:
+    @quiet("archive")
+    def fails() -> None:
+        raise PermissionError(13, "Permission denied", "/data/inbox/MRS EXAMPLE.csv")
+
+    with pytest.raises(StorageFailed) as failed:
+        fails()
+    assert "EXAMPLE" not in str(failed.value)
+    assert "Permission denied" in str(failed.value)
+
+
+def test_our_own_errors_keep_their_text() -> None:
+    assert said_safely("x", SettingsError("labs.toml: mend it")) == "labs.toml: mend it"
+
+
+def test_a_shared_home_refuses_to_start_without_a_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="NEUROBALANCE_ID_KEY"):
+        Settings(home=tmp_path, shared_home=True).pseudonym_key()
+    assert Settings.model_validate({"home": tmp_path, "shared_home": True, "id_key": "k"}).pseudonym_key() == b"k"
+
+
+def test_the_embedded_key_is_made_once(tmp_path: Path) -> None:
+    first = Settings(home=tmp_path).pseudonym_key()
+    assert len(first) == 64
+    assert Settings(home=tmp_path).pseudonym_key() == first
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == ["id.key"]
