@@ -125,7 +125,6 @@ def test_a_withdrawal_takes_out_what_is_not_later_with_or_without_value_and_unit
     assert problem({"value": 1} | reported(2), gone) == WITHDRAWN
     assert problem({"value": 1} | reported(1), {"value": 2, "status": "corrected"} | reported(2), gone) == WITHDRAWN
     assert value({"value": 1} | reported(3), gone) == 1
-    assert value({"value": 1} | reported(1), gone | {"status": "preliminary", "value": 9}) == 1
 
 
 def test_a_withdrawal_in_one_unit_leaves_the_other():

@@ -17,7 +17,7 @@ TRIGGERS: dict[str, tuple[dict, ...]] = {
     "unreadable record": ({"defect": "quote never closed", "value": None},),
     "unknown analyte": ({"analyte": "unobtainium"}, {"analyte": None, "code": None}),
     "ambiguous analyte": ({"analyte": "Glu", "specimen": "serum"},),
-    "name and code disagree": ({"analyte": "Norepinephrine", "code": "2119-6"},),
+    "name and code disagree": ({"analyte": "Norepinephrine", "code": "15058-1"},),
     "no value": ({"value": ""}, {"value": None}, {"value": "NA"}),
     "unreadable value": ({"value": "NaN"}, {"value": "inf"}, {"value": "see comment"}, {"value": "<<3"}),
     "ambiguous number": ({"value": "1,234"},),
@@ -102,7 +102,7 @@ def test_controls_need_no_sample_specimen_or_time_and_internal_standards_no_anal
 
 TEXTS = {
     "analyte": ["dopamine", "Glu", "unobtainium", None, "kyn/trp", "creatinine"],
-    "code": [None, "2119-6", "xyz"],
+    "code": [None, "15058-1", "xyz"],
     "value": ["150", "<3", "-3", "nd", "NaN", "", None, "1,234", "1e20", "<0", "12,5", "5\x00"],
     "unit": ["nmol/L", "ug/g Cr", "ug/g", "furlongs", None, "mL", "1"],
     "specimen": ["urine", "serum", "moon rock", None],
