@@ -92,7 +92,7 @@ class Snapshot:
         for (name, edition), group in files.group_by("lab", "edition", maintain_order=True):
             paths = [self.folder / path for path in group["path"]]
             scan = pl.scan_parquet(
-                paths, schema=pl.Schema(schema), hive_partitioning=False, missing_columns="insert"
+                paths, schema=pl.Schema(schema), hive_partitioning=False, glob=False, missing_columns="insert"
             )
             parts.append(
                 scan.with_columns(pl.lit(name).alias("lab"), pl.lit(edition, pl.Int32).alias("edition"))
@@ -133,21 +133,25 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def _uri(self) -> str:
+        return self.folder.absolute().as_uri()  # a bare path is percent-decoded on its way
+
     def open(self) -> Snapshot:
         """The ledger as it is now; an empty one is made where there is none."""
         try:
-            table = DeltaTable(str(self.folder))
+            table = DeltaTable(self._uri)
         except TableNotFoundError:
             private_folder(self.folder)
             arrow = pl.DataFrame(schema=LEDGER_SCHEMA).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
             DeltaTable.create(
-                str(self.folder),
+                self._uri,
                 schema=Schema.from_arrow(arrow),
                 partition_by=list(LEDGER_PARTITIONS),
                 mode="ignore",  # another process may have been first
                 configuration={"delta.appendOnly": "true", "delta.checkpointInterval": "50"},
             )
-            table = DeltaTable(str(self.folder))
+            table = DeltaTable(self._uri)
         return Snapshot(self.folder, table)
 
     def stage(self, rows: pl.DataFrame) -> Staged:
@@ -236,7 +240,7 @@ class Ledger:
             elif len(wanted) == 1:
                 out.setdefault(wanted.pop(), []).append(file)  # type: ignore[arg-type]
             else:
-                rows = pl.read_parquet(self.folder / file.path)
+                rows = pl.read_parquet(self.folder / file.path, glob=False)
                 for edition in sorted(e for e in wanted if e is not None):
                     exports = [e for e in file.exports if editions.get(e) == edition]
                     out.setdefault(edition, []).append(
@@ -254,7 +258,7 @@ class Ledger:
         """
         columns = ["export", "sample_key", "month"]
         replaced = [export for export, edition in editions.items() if edition > 1]
-        touching = [pl.scan_parquet(self.folder / file.path).select(columns) for file in files]
+        touching = [pl.scan_parquet(self.folder / file.path, glob=False).select(columns) for file in files]
         if replaced:
             touching.append(snapshot.all_rows(lab).filter(pl.col("export").is_in(replaced)).select(columns))
         if not touching:

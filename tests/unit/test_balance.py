@@ -314,8 +314,9 @@ def test_serotonin_in_platelet_poor_plasma_is_absent_with_its_reason():
         rows = [amount("serotonin", 0.5, specimen=specimen), amount("tryptophan", 50, specimen=specimen)]
         got = built_in("serotonin_trp", *rows)
         assert (got["status"], got["reason"]) == ("absent", "not valid in platelet-poor plasma")
-    serum = [amount("serotonin", 0.5, specimen="serum"), amount("tryptophan", 50, specimen="serum")]
-    assert built_in("serotonin_trp", *serum)["value"] == pytest.approx(0.01)
+    brain = {"specimen": "brain_tissue", "unit": "nmol/g{wet}", "basis": "per_wet_mass"}
+    tissue = [amount("serotonin", 0.5, **brain), amount("tryptophan", 50, **brain)]
+    assert built_in("serotonin_trp", *tissue)["value"] == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(

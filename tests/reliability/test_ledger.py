@@ -1,0 +1,293 @@
+import multiprocessing
+import os
+import stat
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from schemas.export import Unreadable
+from tasks import prepare as preparing
+from tasks.discover import Export
+from tasks.prepare import Bench, prepare
+from tests.home import Home, often, table
+
+START = multiprocessing.get_context("spawn")
+
+
+def rows_of(home: Home, lab: str = "north") -> pl.DataFrame:
+    return home.ledger.open().all_rows(lab).collect()
+
+
+def staged_files(home: Home) -> set[str]:
+    return {f"files/{path.name}" for path in (home.settings.ledger / "files").iterdir()}
+
+
+def assert_once(home: Home, lab: str = "north") -> None:
+    """Every (export, edition, row, item) once, one receipt per edition, counts that agree, and no stray file."""
+    snapshot = home.ledger.open()
+    rows, receipts = snapshot.all_rows(lab).collect(), snapshot.all_receipts(lab)
+    assert not rows.select("export", "edition", "row", "item").is_duplicated().any()
+    assert not receipts.select("export", "edition").is_duplicated().any()
+    assert (receipts["rows"] == receipts["accepted_rows"] + receipts["quarantined_rows"]).all()
+    counted = rows.group_by("export", "edition").agg(pl.len(), pl.col("accepted").sum())
+    both = receipts.join(counted, on=["export", "edition"], how="left").fill_null(0)
+    assert both["rows"].to_list() == both["len"].to_list()
+    assert both["accepted_rows"].to_list() == both["accepted"].to_list()
+    assert staged_files(home) == snapshot.paths
+
+
+def test_the_same_export_is_appended_once_whatever_its_name(home):
+    one = home.archive("north", table({}), "first.csv")
+    assert home.commit(one) == {one: 1}
+    version = home.ledger.open().version
+    assert home.commit(one) == {}
+    renamed = home.archive("north", table({}), "renamed.csv")
+    assert renamed == one
+    assert home.commit(renamed) == {}
+    assert home.ledger.open().version == version
+    assert home.ledger.open().all_receipts("north")["name"].to_list() == ["first.csv"]
+    assert_once(home)
+
+
+def test_a_commit_that_ignores_what_is_known_still_appends_nothing_and_leaves_no_file(home):
+    export = home.archive("north", table({}))
+    home.commit(export)
+    prepared, staged = prepare(Bench.of(home.settings), [export], {})
+    assert len(staged) == 1
+    assert home.ledger.commit("north", prepared, staged) == {}
+    assert_once(home)
+
+
+def test_the_same_bytes_of_two_labs_are_two_exports(home):
+    for lab in ("north", "south"):
+        export = home.archive(lab, table({}))
+        assert home.commit(export) == {export: 1}
+    assert home.ledger.open().labs() == ["north", "south"]
+
+
+def test_another_reading_is_another_edition_and_only_its_rows_count(home):
+    export = home.archive("north", table({}, {"analyte": "geheim"}))
+    home.commit(export)
+    first = home.ledger.open()
+    (home.folder / "layouts").mkdir()
+    (home.folder / "layouts/own.toml").write_text('name = "own"\nextends = "generic"\nlabs = ["north"]\n[analytes]\ngeheim = "serotonin"\n')
+    assert home.commit(export) == {export: 2}
+    snapshot = home.ledger.open()
+    assert snapshot.rows("north").collect()["edition"].unique().to_list() == [2]
+    assert snapshot.receipts("north")["accepted_rows"].to_list() == [2]
+    assert sorted(snapshot.all_receipts("north")["accepted_rows"]) == [1, 2]
+    assert first.rows("north").collect()["edition"].unique().to_list() == [1]
+    assert_once(home)
+
+
+def test_an_edition_that_cannot_be_read_any_more_has_no_rows_and_names_the_old_months(home, monkeypatch):
+    moved = home.archive("north", table({"collected_at": "2024-04-01 08:00", "status": "corrected"}))
+    export = home.archive("north", table({}))
+    home.commit(export)
+    home.commit(moved)
+
+    def refuse(*_):
+        raise Unreadable("nobody reads it")
+
+    monkeypatch.setattr(preparing.readers, "read", refuse)
+    monkeypatch.setattr(preparing, "VERSION", "another")
+    home.commit(export)
+    receipt = home.ledger.open().receipts("north").filter(pl.col("export") == export.sha256).to_dicts()[0]
+    assert (receipt["edition"], receipt["rows"], receipt["reason"]) == (2, 0, "nobody reads it")
+    # the sample stood in both months, and its published row held what this export no longer says
+    assert receipt["months"] == ["2024-03", "2024-04"]
+
+
+def test_a_receipt_names_every_month_its_samples_touch(home):
+    months = []
+    for collected in ("2024-03-01", "2024-05-01", "2024-04-01"):
+        export = home.archive("north", table({"collected_at": collected}, {"sample": f"only {collected}", "collected_at": collected}))
+        home.commit(export)
+        receipts = home.ledger.open().receipts("north")
+        months.append(receipts.filter(pl.col("export") == export.sha256)["months"][0].to_list())
+    assert months == [["2024-03"], ["2024-03", "2024-05"], ["2024-03", "2024-04", "2024-05"]]
+
+
+def test_a_receipt_names_the_undated_month_for_rows_without_a_time(home):
+    export = home.archive("north", table({"collected_at": ""}, {"sample": "S2"}))
+    home.commit(export)
+    assert home.ledger.open().receipts("north")["months"][0].to_list() == ["2024-03", "undated"]
+
+
+def test_several_exports_are_one_commit_and_an_export_twice_in_it_is_refused(home):
+    exports = [home.archive("north", table({"value": str(n)})) for n in range(3)]
+    version = home.ledger.open().version
+    assert set(home.commit(*exports).values()) == {1}
+    assert home.ledger.open().version == version + 1
+    other = home.archive("north", table({"value": "9"}))
+    prepared, staged = prepare(Bench.of(home.settings), [other], {})
+    with pytest.raises(ValueError, match="twice"):
+        home.ledger.commit("north", prepared * 2, staged)
+    assert_rows_of_others_only = rows_of(home)["export"].unique().to_list()
+    assert other.sha256 not in assert_rows_of_others_only
+
+
+def test_a_part_of_a_batch_that_others_committed_meanwhile_is_left_out(home):
+    bench = Bench.of(home.settings)
+    exports = [home.archive("north", table({"value": str(n)})) for n in range(3)]
+    prepared, staged = prepare(bench, exports, {})
+    assert len(staged) == 1
+    home.commit(exports[1])
+    assert home.ledger.commit("north", prepared, staged) == {exports[0]: 1, exports[2]: 1}
+    assert_once(home)
+
+
+class Table:
+    """A Delta table whose write does as it should, and then something else."""
+
+    def __init__(self, table: DeltaTable, then) -> None:
+        self._table, self._then = table, then
+
+    def __getattr__(self, name: str):
+        return getattr(self._table, name)
+
+    def create_write_transaction(self, *args, **kwargs) -> None:
+        self._then(lambda: self._table.create_write_transaction(*args, **kwargs))
+
+
+def with_table(home: Home, monkeypatch, then) -> None:
+    ledger = type(home.ledger)
+    opened = ledger.open
+
+    def open_with(self):
+        snapshot = opened(self)
+        snapshot.table = Table(snapshot.table, then)
+        return snapshot
+
+    monkeypatch.setattr(ledger, "open", open_with)
+
+
+@pytest.mark.parametrize("error", [CommitFailedError, OSError])
+def test_a_commit_whose_acknowledgement_is_lost_keeps_its_files(home, monkeypatch, error):
+    def lost(write) -> None:
+        write()
+        raise error("connection reset")
+
+    export = home.archive("north", table({}))
+    prepared, staged = prepare(Bench.of(home.settings), [export], {})
+    with_table(home, monkeypatch, lost)
+    if error is CommitFailedError:
+        assert home.ledger.commit("north", prepared, staged) == {}
+    else:
+        with pytest.raises(OSError, match="reset"):
+            home.ledger.commit("north", prepared, staged)
+    monkeypatch.undo()
+    # the retry of a caller finds it done, and discards nothing that counts
+    assert home.ledger.commit("north", prepared, staged) == {}
+    assert len(rows_of(home)) == 1
+    assert_once(home)
+
+
+def test_a_lost_race_leaves_no_file_behind(home, monkeypatch):
+    export, other = home.archive("north", table({})), home.archive("north", table({"value": "1"}))
+    prepared, staged = prepare(Bench.of(home.settings), [export], {})
+    waiting = [lambda: home.commit(other)]
+
+    def overtaken(write) -> None:
+        if waiting:
+            waiting.pop()()
+        write()
+
+    with_table(home, monkeypatch, overtaken)
+    assert home.ledger.commit("north", prepared, staged) == {export: 1}
+    monkeypatch.undo()
+    assert rows_of(home)["export"].n_unique() == 2
+    assert_once(home)
+
+
+ODD = ["o'brien & \"sons\"", "a/b\\c", "Müller – Größe 試験所", "..", "50%", "a=b,c;d", "nul\x00lab", " lab ", "[x]*?{y}"]
+
+
+@pytest.mark.parametrize("lab", ODD)
+def test_a_lab_may_have_any_name(home, lab):
+    export = home.archive(lab, table({"collected_at": "2024-03-01", "reported_at": ""}))
+    assert home.commit(export) == {export: 1}
+    assert home.commit(export) == {}
+    assert home.ledger.open().labs() == [lab]
+    assert len(home.ledger.open().rows(lab).collect()) == 1
+    home.publish()
+    assert home.output("results")["lab"].to_list() == [lab]
+    assert_once(home, lab)
+    assert {path.name for path in home.folder.parent.iterdir()} == {"home"}
+
+
+def test_all_odd_labs_stand_side_by_side(home):
+    for lab in ODD:
+        home.commit(home.archive(lab, table({"collected_at": "2024-03-01", "reported_at": ""})))
+    home.publish()
+    assert sorted(home.output("results")["lab"]) == sorted(ODD)
+    assert home.output("results")["sample"].n_unique() == len(ODD)
+
+
+@pytest.mark.parametrize("name", ["home with spaces", "käse[1]*?", "50%20", "a#b"])
+def test_a_home_may_stand_anywhere(tmp_path, name):
+    home = Home(tmp_path / name)
+    home.ingest("north", table({}))
+    assert len(home.output("results")) == 1
+    assert home.publish() == {}
+
+
+def test_ledger_and_archive_are_for_their_owner_only(home):
+    home.ingest("north", table({}))
+    for folder in (home.settings.ledger, home.settings.archive):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home.settings.home / "secrets/id.key").stat().st_mode) == 0o600
+
+
+def test_the_ledger_refuses_to_forget(home):
+    home.ingest("north", table({}))
+    with pytest.raises(Exception, match="(?i)append"):
+        DeltaTable(str(home.settings.ledger)).delete()
+
+
+# ---- several processes
+
+
+def commit_all(folder: str, work: list[tuple[str, int]], barrier) -> None:
+    """Commit exports (lab, number) one after another, from a process of its own."""
+    from pathlib import Path
+
+    home = Home(Path(folder))
+    exports = [home.archive(lab, table({"value": str(n), "sample": f"S{n}"}), f"{os.getpid()}.csv") for lab, n in work]
+    barrier.wait(60)
+    for export in exports:
+        home.commit(export)
+
+
+def in_processes(home: Home, work: list[list[tuple[str, int]]]) -> None:
+    barrier = START.Barrier(len(work))
+    processes = [START.Process(target=commit_all, args=(str(home.folder), mine, barrier)) for mine in work]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(200)
+    assert [process.exitcode for process in processes] == [0] * len(work)
+
+
+def test_four_processes_lose_nothing_and_append_nothing_twice(home):
+    each = often(3, 25)
+    same = [("north", n) for n in range(each)]
+    own = [[("north", 100 * process + n) for n in range(1, each)] for process in range(1, 5)]
+    labs = [[(f"lab {process % 2}", n) for n in range(each)] for process in range(4)]
+    in_processes(home, [same + mine + other for mine, other in zip(own, labs, strict=True)])
+    assert home.ledger.open().labs() == ["lab 0", "lab 1", "north"]
+    expected = {"north": each + 4 * (each - 1), "lab 0": each, "lab 1": each}
+    for lab, count in expected.items():
+        assert_once(home, lab)
+        rows = rows_of(home, lab)
+        assert len(rows) == rows["export"].n_unique() == count
+        assert set(rows["edition"]) == {1}
+    assert home.ledger.open().all_receipts().select(pl.struct("lab", "export").n_unique()).item() == sum(expected.values())
+
+
+def test_an_export_is_known_by_lab_and_hash_only(home):
+    export = home.archive("north", table({}))
+    assert export == Export("north", export.sha256)
+    assert export.short == f"north/{export.sha256[:12]}"
