@@ -19,6 +19,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+layout_app = typer.Typer(help="Layouts: how a lab's export maps onto our columns.", no_args_is_help=True)
+app.add_typer(layout_app, name="layout")
 Home = Annotated[
     Path,
     typer.Option("--home", envvar="NEUROBALANCE_HOME", help="Folder of inbox, archive, ledger and outputs."),
@@ -136,6 +138,32 @@ def catalogue(
     from flows import views
 
     views.print_catalogue(settings, what)
+
+
+@layout_app.command("new")
+def layout_new(
+    file: Annotated[Path, typer.Argument(help="An export of the lab.")],
+    lab: Annotated[str, typer.Option("--lab", help="The lab that the layout is for.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Where to write it; otherwise into layouts/ of the home folder."),
+    ] = None,
+    home: Home = _DATA,
+) -> None:
+    """Write a commented draft of a layout from what is found in a file; nothing is overwritten."""
+    if not file.is_file():
+        raise WrongUsage("no such file", param_hint="FILE")
+    settings = _settings(home)
+    from flows.draft import draft
+    from flows.views import as_source
+
+    name, text = draft(settings, as_source(lab, file))
+    path = output or settings.layouts / f"{name}.toml"
+    if path.exists():
+        raise WrongUsage("there is a file already; name another", param_hint="--output")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    typer.echo(f"Written: {path}\nFill the gaps, then: neurobalance check FILE --lab {lab}")
 
 
 @app.command()

@@ -156,12 +156,18 @@ def _print_quarantined(rows: pl.DataFrame, total: int) -> None:
     console.print(made)
 
 
+def as_source(lab: str, file: Path) -> Source:
+    """A file that is not archived, as an export that arrives now."""
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return Source(Export(lab, digest), file, Arrival(file.name, file.stat().st_size, datetime.now(UTC)))
+
+
 def print_check(settings: Settings, lab: str, file: Path) -> None:
     """What would happen to a file; nothing is written."""
     bench = Bench.of(settings)
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    source = Source(Export(lab, digest), file, Arrival(file.name, file.stat().st_size, datetime.now(UTC)))
+    source = as_source(lab, file)
+    digest = source.export.sha256
     reading = bench.reading_of(source)
     account = Account()
     quarantined: list[pl.DataFrame] = []

@@ -28,7 +28,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, RECEIPT_SCHEMA, RESULT_SCHEMA, UNDATED
-from schemas.settings import private_folder
+from schemas.settings import SettingsError, private_folder
 from tasks.discover import Export
 from tasks.files import sync_folder
 
@@ -133,25 +133,25 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
-    def _uri(self) -> str:
-        return self.folder.absolute().as_uri()  # a bare path is percent-decoded on its way
-
     def open(self) -> Snapshot:
         """The ledger as it is now; an empty one is made where there is none."""
+        if "%" in str(self.folder.absolute()):
+            raise SettingsError(
+                f"{self.folder}: Delta tables cannot stand in a path with %; choose another home"
+            )
         try:
-            table = DeltaTable(self._uri)
+            table = DeltaTable(str(self.folder))
         except TableNotFoundError:
             private_folder(self.folder)
             arrow = pl.DataFrame(schema=LEDGER_SCHEMA).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
             DeltaTable.create(
-                self._uri,
+                str(self.folder),
                 schema=Schema.from_arrow(arrow),
                 partition_by=list(LEDGER_PARTITIONS),
                 mode="ignore",  # another process may have been first
                 configuration={"delta.appendOnly": "true", "delta.checkpointInterval": "50"},
             )
-            table = DeltaTable(self._uri)
+            table = DeltaTable(str(self.folder))
         return Snapshot(self.folder, table)
 
     def stage(self, rows: pl.DataFrame) -> Staged:

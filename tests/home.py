@@ -106,7 +106,7 @@ class Home:
 
     def output(self, dataset: str) -> pl.DataFrame:
         files = sorted((self.settings.outputs / dataset).rglob("*.parquet"))
-        return pl.concat([pl.read_parquet(file) for file in files])
+        return pl.concat([pl.read_parquet(file, glob=False) for file in files])
 
     def comparable(self) -> dict[str, pl.DataFrame]:
         """Every dataset without its lineage columns."""

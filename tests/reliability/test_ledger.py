@@ -8,6 +8,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from schemas.export import Unreadable
+from schemas.settings import SettingsError
 from tasks import prepare as preparing
 from tasks.discover import Export
 from tasks.prepare import Bench, prepare
@@ -226,12 +227,17 @@ def test_all_odd_labs_stand_side_by_side(home):
     assert home.output("results")["sample"].n_unique() == len(ODD)
 
 
-@pytest.mark.parametrize("name", ["home with spaces", "käse[1]*?", "50%20", "a#b"])
+@pytest.mark.parametrize("name", ["home with spaces", "käse[1]*?", "a#b", "a?b=c&d"])
 def test_a_home_may_stand_anywhere(tmp_path, name):
     home = Home(tmp_path / name)
     home.ingest("north", table({}))
     assert len(home.output("results")) == 1
     assert home.publish() == {}
+
+
+def test_a_home_where_delta_tables_cannot_stand_says_so(tmp_path):
+    with pytest.raises(SettingsError, match="choose another home"):
+        Home(tmp_path / "50%20").ledger.open()
 
 
 def test_ledger_and_archive_are_for_their_owner_only(home):

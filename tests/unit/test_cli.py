@@ -120,7 +120,13 @@ def test_status_of_an_empty_home_says_what_to_do(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("what", "known"),
-    [("analytes", "kynurenine"), ("metrics", "kyn_trp"), ("units", "umol"), ("specimens", "csf"), ("layouts", "generic")],
+    [
+        ("analytes", "kynurenine"),
+        ("metrics", "kyn_trp"),
+        ("units", "umol"),
+        ("specimens", "csf"),
+        ("layouts", "generic"),
+    ],
 )
 def test_the_catalogue_is_listed(home: Path, what: str, known: str) -> None:
     code, said = call(home, "catalogue", what)
@@ -173,7 +179,10 @@ def test_our_own_errors_keep_their_text() -> None:
 def test_a_shared_home_refuses_to_start_without_a_key(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="NEUROBALANCE_ID_KEY"):
         Settings(home=tmp_path, shared_home=True).pseudonym_key()
-    assert Settings.model_validate({"home": tmp_path, "shared_home": True, "id_key": "k"}).pseudonym_key() == b"k"
+    assert (
+        Settings.model_validate({"home": tmp_path, "shared_home": True, "id_key": "k"}).pseudonym_key()
+        == b"k"
+    )
 
 
 def test_the_embedded_key_is_made_once(tmp_path: Path) -> None:
@@ -181,3 +190,37 @@ def test_the_embedded_key_is_made_once(tmp_path: Path) -> None:
     assert len(first) == 64
     assert Settings(home=tmp_path).pseudonym_key() == first
     assert [path.name for path in (tmp_path / "secrets").iterdir()] == ["id.key"]
+
+
+def test_a_drafted_layout_is_a_layout_and_changes_nothing_until_gaps_are_filled(
+    home: Path, tmp_path: Path
+) -> None:
+    export = tmp_path / "export.csv"
+    export.write_text(TIDY)
+    code, said = call(home, "layout", "new", str(export), "--lab", "north")
+    assert code == 0, said
+    drafted = home / "layouts" / "north-generic.toml"
+    text = drafted.read_text()
+    assert '"[bold]Nonsense[/bold]"' in text
+    code, said = call(home, "check", str(export), "--lab", "north")
+    assert "north-generic" in said
+    assert "unknown analyte" in said
+    drafted.write_text(
+        text.replace("[analytes]\n# ", "[analytes]\n").replace(
+            "an analyte id, see neurobalance catalogue analytes", "taurine"
+        )
+    )
+    code, said = call(home, "check", str(export), "--lab", "north")
+    assert code == 0
+    assert "unknown analyte" not in said
+    assert call(home, "layout", "new", str(export), "--lab", "north")[0] == 2  # nothing is overwritten
+
+
+def test_a_table_that_no_layout_knows_is_drafted_from_its_headers(home: Path, tmp_path: Path) -> None:
+    export = tmp_path / "export.csv"
+    export.write_text("alpha;beta;gamma\n1;2;3\n4;5;6\n")
+    code, said = call(
+        home, "layout", "new", str(export), "--lab", "north", "--output", str(tmp_path / "mine.toml")
+    )
+    assert code == 0, said
+    assert '"alpha", "beta", "gamma"' in (tmp_path / "mine.toml").read_text()
