@@ -87,9 +87,8 @@ def draft(settings: Settings, source: Source) -> tuple[str, str]:
     bench = Bench.of(settings)
     lab = source.export.lab
     reading = bench.reading_of(source)
-    name = re.sub(
-        r"[^a-z0-9]+", "-", f"{lab}-{reading.layout.name if reading.layout else 'table'}".lower()
-    ).strip("-")
+    fits = reading.layout.name if reading.layout else "table"
+    name = re.sub(r"[^a-z0-9]+", "-", fits if fits.startswith(lab) else f"{lab}-{fits}".lower()).strip("-")
     lines = [
         "# A draft: what is written out was found in the file, what stands behind # waits for you.",
         "# `neurobalance check FILE --lab LAB` tells at any time what the layout makes of a file.",
