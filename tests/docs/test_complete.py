@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 def _commands(group: Any, before: str = "") -> dict[str, Any]:
     """Every command by what is typed for it, those of groups included."""
-    out = {}
+    out: dict[str, Any] = {}
     for name, command in group.commands.items():
         inner = (
             _commands(command, f"{before}{name} ")
