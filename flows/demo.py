@@ -32,6 +32,10 @@ def run_demo(settings: Settings, run: Callable[[], dict[str, int]]) -> None:
     views.console.print(views.receipts_table(Ledger(settings.ledger).open().receipts()))
     views.console.print()
     views.print_run(counts)
+    views.console.print(
+        "steroid-core is a real table that says neither unit nor specimen nor time: its rows wait in quarantine until "
+        "a layout says them. `neurobalance layout new FILE --lab LAB` drafts one."
+    )
     views.console.print()
     print_metrics(settings)
     print_lines(settings)

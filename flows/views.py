@@ -16,7 +16,7 @@ from rich.table import Table
 
 from schemas.settings import Settings
 from tasks.discover import Arrival, Export
-from tasks.ledger import Ledger, Snapshot
+from tasks.ledger import Ledger
 from tasks.prepare import Account, Bench, Source, judged
 from tasks.validate import RULES
 
@@ -28,7 +28,13 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH
 def table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
     """A plain table; `numbers` are the columns that stand to the right."""
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        min_width=len(title),  # a title is not folded
     )
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
@@ -51,7 +57,8 @@ def reasons_text(receipt: dict) -> str:
 def print_run(counts: dict[str, int]) -> None:
     """What one run did."""
     if not counts["exports"]:
-        console.print("Nothing waits in the inbox.")
+        healed = f" Months published anew: {counts['months']}." if counts["months"] else ""
+        console.print(f"Nothing waits in the inbox.{healed}")
     elif not counts["new_editions"]:
         console.print(f"{counts['exports']} exports, all in the ledger already: nothing changed.")
     else:
@@ -80,15 +87,16 @@ def receipts_table(receipts: pl.DataFrame) -> Table:
 
 def print_status(settings: Settings) -> None:
     """Exports, quarantine by reason, months published."""
-    receipts = _snapshot(settings).receipts() if (settings.ledger / "_delta_log").exists() else None
-    if receipts is None or receipts.is_empty():
+    ledger = Ledger(settings.ledger)
+    receipts = ledger.open().receipts() if ledger.exists() else pl.DataFrame()
+    if receipts.is_empty():
         console.print(
             "No export yet. Put files into inbox/<lab>/ of the home folder, or name them: ingest --lab L FILES"
         )
         return
     made = table("Exports", "lab", "exports", "unreadable", "rows", "accepted", "quarantined", "last receipt (UTC)",
                  numbers=("exports", "unreadable", "rows", "accepted", "quarantined"))  # fmt: skip
-    for (lab,), group in receipts.group_by("lab", maintain_order=True):
+    for (lab,), group in receipts.sort("lab").group_by("lab", maintain_order=True):
         last = group.select(pl.col("received_at").max().dt.strftime("%Y-%m-%d %H:%M")).item()
         made.add_row(
             escape(str(lab)), str(len(group)), str(len(group) - group["reason"].null_count()), str(group["rows"].sum()),
@@ -115,7 +123,10 @@ def print_status(settings: Settings) -> None:
 
 def print_export(settings: Settings, start: str, limit: int) -> bool:
     """One export with its name, receipt, and quarantined rows; False where the hash names none or several."""
-    snapshot = _snapshot(settings)
+    ledger = Ledger(settings.ledger)
+    if not ledger.exists():
+        return False
+    snapshot = ledger.open()
     found = snapshot.receipts().filter(pl.col("export").str.starts_with(start))
     if len(found) != 1:
         return False
@@ -259,7 +270,3 @@ def print_catalogue(settings: Settings, what: str) -> None:
 
 def _spelled(spellings: Mapping[str, str], ucum: str) -> str:
     return escape(", ".join(sorted({text for text, found in spellings.items() if found == ucum} | {ucum})))
-
-
-def _snapshot(settings: Settings) -> Snapshot:
-    return Ledger(settings.ledger).open()

@@ -42,6 +42,12 @@ _SAMPLE = (
     Column("month", pl.String, "lab-local month of collection, YYYY-MM", required=True),
     Column("subject", pl.String, "pseudonym of the subject (HMAC), or the study code", phi=True),
     Column("sample", pl.String, "pseudonym of the sample (HMAC), or the study code", phi=True, required=True),
+    Column(
+        "sample_key",
+        pl.String,
+        "pseudonym of everything that identifies the sample: join datasets by lab and this",
+        required=True,
+    ),
     Column("specimen", pl.String, "specimen, as named in the catalogue", required=True),
     Column("compartment", pl.String, "central or peripheral: a property of the specimen", required=True),
     Column("site", pl.String, "brain region, voxel or fraction, where there is one"),

@@ -40,7 +40,7 @@ class Pseudonyms:
 
     def of(self, kind: str, ids: pl.Series) -> pl.Series:
         """Pseudonyms (32 hexadecimal characters) of `ids`; `kind` keeps a subject apart from a sample."""
-        if self.ids_are_study_codes:
+        if self.ids_are_study_codes and kind != "sample_key":
             return ids
         named = {
             text: hmac.digest(self.key, json.dumps([self.lab, kind, text]).encode(), "sha256").hex()[:32]
@@ -73,10 +73,10 @@ def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> di
     values = metrics.lazy().drop_nulls("value").select("sample_key", "metric", "value")
     columns = [pl.when(pl.col("metric") == name).then("value").alias(name) for name in about["metric"]]
     one_row = values.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max()).collect()
+    panels = samples.join(one_row, on="sample_key", how="left")
+    built = {"results": results, "metrics": metrics, "panels": panels}
     return {
-        "results": results,
-        "metrics": metrics,
-        "panels": samples.join(one_row, on="sample_key", how="left"),
+        name: frame.with_columns(pl.col("_public_key").alias("sample_key")) for name, frame in built.items()
     }
 
 
@@ -87,6 +87,7 @@ def _samples(samples: pl.DataFrame, catalogue: Catalogue, pseudonyms: Pseudonyms
         pl.lit(pseudonyms.lab).alias("lab"),
         pseudonyms.of("subject", samples["subject"]).alias("subject"),
         pseudonyms.of("sample", samples["sample"]).alias("sample"),
+        pseudonyms.of("sample_key", samples["sample_key"]).alias("_public_key"),
         pl.col("specimen")
         .replace_strict(compartments, default=None, return_dtype=pl.String)
         .alias("compartment"),

@@ -133,6 +133,10 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def exists(self) -> bool:
+        """Whether anything was ever committed."""
+        return (self.folder / "_delta_log").is_dir()
+
     def open(self) -> Snapshot:
         """The ledger as it is now; an empty one is made where there is none."""
         if "%" in str(self.folder.absolute()):

@@ -22,8 +22,6 @@ FORBIDDEN = re.compile(
 )
 #: what turns a sentence round
 NEGATION = re.compile(r"\b(no|not|never|nor|nothing|none|without|cannot)\b|n't\b|incorrect", re.IGNORECASE)
-#: a limit that the source states, quoted in the catalogue
-QUOTED = ("diagnostic only for profound deficiency",)
 _ADDRESS = re.compile(r"https?://\S+")
 
 #: hosts of package registries, folders of somebody's machine; written so that this file holds none
@@ -37,8 +35,6 @@ _SKIPPED = {".git", ".venv", "data", "build", "dist", "node_modules"}
 def said(text: str) -> list[str]:
     """The forbidden words of a text, sentence by sentence; those of a negated sentence do not count."""
     plain = _ADDRESS.sub("", re.sub(r"\s+", " ", text))
-    for quoted in QUOTED:
-        plain = plain.replace(quoted, "")
     sentences = re.split(r"(?<=[.;:!?|])\s+", plain)
     return [
         f"{found[0]!r} in {s!r}"

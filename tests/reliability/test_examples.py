@@ -123,7 +123,9 @@ def test_targetlynx_metrics_equal_the_files_own_concentrations(
         for sample in samples
         if amounts[sample, numerator] and amounts[sample, denominators]
     }
-    metrics = read(settings, "metrics").filter((pl.col("lab") == "coeliac-cohort") & (pl.col("metric") == metric))
+    metrics = read(settings, "metrics").filter(
+        (pl.col("lab") == "coeliac-cohort") & (pl.col("metric") == metric)
+    )
     assert len(samples) == 76
     assert set(metrics["sample"]) == samples
     found = dict(metrics.drop_nulls("value").select("sample", "value").iter_rows())
@@ -159,7 +161,9 @@ def test_a_correction_supersedes_and_moves_its_sample_to_its_own_month(settings:
 
 
 def test_a_printed_ratio_that_its_components_contradict_is_published_as_such(settings: Settings) -> None:
-    printed = read(settings, "metrics").filter(pl.col("reported_low").is_not_null() & (pl.col("metric") == "phe_tyr"))
+    printed = read(settings, "metrics").filter(
+        pl.col("reported_low").is_not_null() & (pl.col("metric") == "phe_tyr")
+    )
     assert len(printed) == 10
     wrong = printed.filter(~pl.col("reported_agrees"))
     assert wrong["reported_low"].to_list() == [0.75]
@@ -168,11 +172,19 @@ def test_a_printed_ratio_that_its_components_contradict_is_published_as_such(set
 def test_every_absent_metric_says_why_and_no_other_does(settings: Settings) -> None:
     metrics = read(settings, "metrics")
     assert (metrics.filter(pl.col("status") == "absent")["reason"].str.len_bytes() > 0).all()
-    assert metrics.filter(pl.col("status") == "absent")["low"].null_count() == len(metrics.filter(pl.col("status") == "absent"))
-    assert metrics.filter(pl.col("status") != "absent")["reason"].null_count() == len(metrics.filter(pl.col("status") != "absent"))
+    assert metrics.filter(pl.col("status") == "absent")["low"].null_count() == len(
+        metrics.filter(pl.col("status") == "absent")
+    )
+    assert metrics.filter(pl.col("status") != "absent")["reason"].null_count() == len(
+        metrics.filter(pl.col("status") != "absent")
+    )
     refused = metrics.filter(pl.col("reason") == "not valid in platelet-poor plasma")
     assert refused["specimen"].unique().to_list() == ["plasma"]
-    assert metrics.filter(pl.col("specimen").str.contains("urine|serum|plasma"))["label"].str.starts_with("peripheral").all()
+    assert (
+        metrics.filter(pl.col("specimen").str.contains("urine|serum|plasma"))["label"]
+        .str.starts_with("peripheral")
+        .all()
+    )
 
 
 @pytest.mark.parametrize("dataset", ["results", "metrics", "panels", "quarantine", "exports", "catalogue"])
@@ -187,7 +199,9 @@ def test_polars_duckdb_pandas_and_pyarrow_read_the_same(settings: Settings, data
     if dataset in ("results", "metrics"):
         total = by_polars["value"].sum()
         assert by_pandas["value"].sum() == pytest.approx(total, rel=1e-12)
-        assert duckdb.sql(f"select sum(value) from '{folder}/**/*.parquet'").fetchall()[0][0] == pytest.approx(total, rel=1e-9)
+        assert duckdb.sql(f"select sum(value) from '{folder}/**/*.parquet'").fetchall()[0][
+            0
+        ] == pytest.approx(total, rel=1e-9)
     if dataset == "metrics":
         there = by_polars["collected_at"].drop_nulls()
         assert by_pandas["collected_at"].dropna().iloc[0].tzinfo is not None
@@ -195,11 +209,16 @@ def test_polars_duckdb_pandas_and_pyarrow_read_the_same(settings: Settings, data
         assert by_pandas["collected_at"].max().to_pydatetime().astimezone(UTC) == there.max()
 
 
-def test_every_file_says_what_its_columns_mean_in_which_unit_and_whether_they_are_phi(settings: Settings) -> None:
+def test_every_file_says_what_its_columns_mean_in_which_unit_and_whether_they_are_phi(
+    settings: Settings,
+) -> None:
     from schemas.catalogue import load_catalogue
 
     package = json.loads((settings.outputs / "datapackage.json").read_text())
-    described = {resource["name"]: {f["name"]: f for f in resource["schema"]["fields"]} for resource in package["resources"]}
+    described = {
+        resource["name"]: {f["name"]: f for f in resource["schema"]["fields"]}
+        for resource in package["resources"]
+    }
     for dataset, columns in datasets(load_catalogue()).items():
         assert described[dataset].keys() == {column.name for column in columns}
         for path in (settings.outputs / dataset).rglob("*.parquet"):
@@ -207,7 +226,11 @@ def test_every_file_says_what_its_columns_mean_in_which_unit_and_whether_they_ar
             assert schema.names == [column.name for column in columns]
             for column in columns:
                 said = schema.field(column.name).metadata
-                assert said[b"description"].decode() == column.description == described[dataset][column.name]["description"]
+                assert (
+                    said[b"description"].decode()
+                    == column.description
+                    == described[dataset][column.name]["description"]
+                )
                 assert said[b"unit"].decode() == column.unit
                 assert said[b"phi"].decode() == str(column.phi).lower()
 

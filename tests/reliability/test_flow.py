@@ -20,12 +20,26 @@ EXAMPLES = ROOT / "examples"
 BIN = Path(sys.executable).parent
 
 #: Texts of the examples that name a person, a sample, a file or a value.
-CANARIES = (b"W-00", b"U2003", b"GEMM", b"urine-2024", b"TRY.TXT", b"report-scan", b"A0004", b"hemolysed", b"furlongs")
+CANARIES = (
+    b"W-00",
+    b"U2003",
+    b"GEMM",
+    b"urine-2024",
+    b"TRY.TXT",
+    b"report-scan",
+    b"A0004",
+    b"hemolysed",
+    b"furlongs",
+)
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """An environment for a home of its own, with Prefect's files in it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "NEUROBALANCE_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "NEUROBALANCE_"))
+    }
     own = {
         "NEUROBALANCE_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
@@ -37,7 +51,9 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 def run(*command: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run one of the installed commands."""
-    done = subprocess.run([str(BIN / command[0]), *command[1:]], env=env, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]], env=env, cwd=ROOT, capture_output=True, text=True
+    )
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -61,7 +77,10 @@ def server(home: Path) -> Iterator[dict[str, str]]:
     env = environment(home, PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
     with (home / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [str(BIN / "prefect"), "server", "start", "--port", str(port), "--no-ui"], env=env, stdout=log, stderr=log
+            [str(BIN / "prefect"), "server", "start", "--port", str(port), "--no-ui"],
+            env=env,
+            stdout=log,
+            stderr=log,
         )
         try:
             for _ in range(240):
@@ -96,7 +115,9 @@ def test_the_deployment_runs_on_a_worker_and_empties_the_inbox(home: Path, deplo
     assert exports.filter(pl.col("rows") != pl.col("accepted") + pl.col("quarantined")).is_empty()
 
 
-def test_the_run_leaves_a_table_of_receipts_and_a_summary_as_artifacts(deployed_run: str, server: dict[str, str]) -> None:
+def test_the_run_leaves_a_table_of_receipts_and_a_summary_as_artifacts(
+    deployed_run: str, server: dict[str, str]
+) -> None:
     receipts = run("prefect", "artifact", "inspect", "receipts", env=server).stdout
     assert "coeliac-cohort" in receipts
     assert "unknown analyte: 723" in receipts.replace("\n", "")

@@ -69,7 +69,9 @@ def test_a_header_without_rows_is_no_error(take: Take) -> None:
 
 
 def test_short_and_long_rows_are_quarantined_with_their_whole_text(take: Take) -> None:
-    _, rows = take((HEAD + GOOD + "P1,S1,Serum\n" + "P1,S1,Serum,Tyrosine,1,2,3,umol/L,2024-03-01\n" + GOOD).encode())
+    _, rows = take(
+        (HEAD + GOOD + "P1,S1,Serum\n" + "P1,S1,Serum,Tyrosine,1,2,3,umol/L,2024-03-01\n" + GOOD).encode()
+    )
     assert reasons(rows) == [[], ["wrong number of fields"], ["wrong number of fields"], []]
     assert rows["row"].to_list() == [2, 3, 4, 5]
     assert rows["raw"].to_list()[1:3] == ["P1,S1,Serum", "P1,S1,Serum,Tyrosine,1,2,3,umol/L,2024-03-01"]
@@ -95,7 +97,9 @@ def test_007_stays_007(take: Take) -> None:
 
 
 def test_a_duplicate_header_that_matters_is_a_reason_for_the_whole_file(take: Take) -> None:
-    receipt, rows = take(b"Sample ID,Specimen,Test,Result,Result,Units,Collected\nS1,Serum,Tryptophan,1,2,umol/L,2024-03-01\n")
+    receipt, rows = take(
+        b"Sample ID,Specimen,Test,Result,Result,Units,Collected\nS1,Serum,Tryptophan,1,2,umol/L,2024-03-01\n"
+    )
     assert "duplicate header" in receipt["reason"]
     assert rows.is_empty()
 
@@ -116,7 +120,9 @@ def test_a_field_of_ten_megabytes_is_refused_and_the_rows_beside_it_are_not(take
         ("0x10", None, "unreadable value"), ("1e400", None, "unreadable value"), ("9e9", None, "impossible value"),
     ],
 )  # fmt: skip
-def test_a_value_is_read_or_has_its_reason(take: Take, value: str, amount: float | None, reason: str | None) -> None:
+def test_a_value_is_read_or_has_its_reason(
+    take: Take, value: str, amount: float | None, reason: str | None
+) -> None:
     _, rows = take((HEAD + GOOD.replace("60.5", value)).encode())
     assert reasons(rows) == [[reason] if reason else []]
     if amount is not None:
@@ -154,10 +160,14 @@ def test_an_ambiguous_analyte_names_its_candidates(take: Take) -> None:
 
 def test_a_row_has_all_its_reasons(take: Take) -> None:
     _, rows = take((HEAD + "P1,,Moonstone,Unobtainium,much,furlong,yesterday\n").encode())
-    assert reasons(rows) == [["unknown analyte", "unreadable value", "unknown specimen", "no sample id", "unreadable time"]]
+    assert reasons(rows) == [
+        ["unknown analyte", "unreadable value", "unknown specimen", "no sample id", "unreadable time"]
+    ]
 
 
-def test_the_same_sample_in_ng_per_ml_and_in_nmol_per_l_gives_the_same_metrics(take: Take, tmp_path: Path) -> None:
+def test_the_same_sample_in_ng_per_ml_and_in_nmol_per_l_gives_the_same_metrics(
+    take: Take, tmp_path: Path
+) -> None:
     molar_masses = {"Kynurenine": 208.217, "Tryptophan": 204.229}
     amounts = {"Kynurenine": 2400.0, "Tryptophan": 60000.0}
     lines = [HEAD]

@@ -73,7 +73,9 @@ def test_another_reading_is_another_edition_and_only_its_rows_count(home):
     home.commit(export)
     first = home.ledger.open()
     (home.folder / "layouts").mkdir()
-    (home.folder / "layouts/own.toml").write_text('name = "own"\nextends = "generic"\nlabs = ["north"]\n[analytes]\ngeheim = "serotonin"\n')
+    (home.folder / "layouts/own.toml").write_text(
+        'name = "own"\nextends = "generic"\nlabs = ["north"]\n[analytes]\ngeheim = "serotonin"\n'
+    )
     assert home.commit(export) == {export: 2}
     snapshot = home.ledger.open()
     assert snapshot.rows("north").collect()["edition"].unique().to_list() == [2]
@@ -104,7 +106,10 @@ def test_an_edition_that_cannot_be_read_any_more_has_no_rows_and_names_the_old_m
 def test_a_receipt_names_every_month_its_samples_touch(home):
     months = []
     for collected in ("2024-03-01", "2024-05-01", "2024-04-01"):
-        export = home.archive("north", table({"collected_at": collected}, {"sample": f"only {collected}", "collected_at": collected}))
+        export = home.archive(
+            "north",
+            table({"collected_at": collected}, {"sample": f"only {collected}", "collected_at": collected}),
+        )
         home.commit(export)
         receipts = home.ledger.open().receipts("north")
         months.append(receipts.filter(pl.col("export") == export.sha256)["months"][0].to_list())
@@ -203,7 +208,17 @@ def test_a_lost_race_leaves_no_file_behind(home, monkeypatch):
     assert_once(home)
 
 
-ODD = ["o'brien & \"sons\"", "a/b\\c", "Müller – Größe 試験所", "..", "50%", "a=b,c;d", "nul\x00lab", " lab ", "[x]*?{y}"]
+ODD = [
+    'o\'brien & "sons"',
+    "a/b\\c",
+    "Müller – Größe 試験所",
+    "..",
+    "50%",
+    "a=b,c;d",
+    "nul\x00lab",
+    " lab ",
+    "[x]*?{y}",
+]
 
 
 @pytest.mark.parametrize("lab", ODD)
@@ -261,7 +276,10 @@ def commit_all(folder: str, work: list[tuple[str, int]], barrier) -> None:
     from pathlib import Path
 
     home = Home(Path(folder))
-    exports = [home.archive(lab, table({"value": str(n), "sample": f"S{n}"}), f"{os.getpid()}.csv") for lab, n in work]
+    exports = [
+        home.archive(lab, table({"value": str(n), "sample": f"S{n}"}), f"{os.getpid()}.csv")
+        for lab, n in work
+    ]
     barrier.wait(60)
     for export in exports:
         home.commit(export)
@@ -290,7 +308,9 @@ def test_four_processes_lose_nothing_and_append_nothing_twice(home):
         rows = rows_of(home, lab)
         assert len(rows) == rows["export"].n_unique() == count
         assert set(rows["edition"]) == {1}
-    assert home.ledger.open().all_receipts().select(pl.struct("lab", "export").n_unique()).item() == sum(expected.values())
+    assert home.ledger.open().all_receipts().select(pl.struct("lab", "export").n_unique()).item() == sum(
+        expected.values()
+    )
 
 
 def test_an_export_is_known_by_lab_and_hash_only(home):

@@ -21,7 +21,9 @@ def text_rows(*rows: dict) -> pl.DataFrame:
     """Rows of text; what a row does not say is taken from PLAIN, and None says nothing."""
     said = [{"row": n, "item": "1"} | PLAIN | row for n, row in enumerate(rows, 1)]
     names = list(dict.fromkeys(name for row in said for name in row))
-    return as_rows(pl.DataFrame([{n: row.get(n) for n in names} for row in said], infer_schema_length=None, strict=False))
+    return as_rows(
+        pl.DataFrame([{n: row.get(n) for n in names} for row in said], infer_schema_length=None, strict=False)
+    )
 
 
 def standardised(*rows: dict, layout: dict | None = None, zone: str | None = "Europe/Berlin") -> pl.DataFrame:

@@ -47,7 +47,9 @@ def test_preliminary_never_beats_final_however_late_it_is():
 
 
 def test_the_later_report_counts_whatever_arrived_last():
-    assert value({"value": 1} | reported(5) | arrived(1, "a"), {"value": 2} | reported(2) | arrived(9, "b")) == 1
+    assert (
+        value({"value": 1} | reported(5) | arrived(1, "a"), {"value": 2} | reported(2) | arrived(9, "b")) == 1
+    )
     assert value({"value": 1, "status": "corrected"} | reported(2), {"value": 2} | reported(5)) == 2
 
 
@@ -65,7 +67,13 @@ def test_a_correction_that_does_not_say_when_counts_as_reported_on_arrival():
     assert value(original, {"value": 2, "status": "corrected"} | arrived(8, "b")) == 2
     assert problem(original, {"status": "withdrawn"} | arrived(8, "b")) == WITHDRAWN
     # a later report still stands over it
-    assert value({"value": 1} | reported(9) | arrived(9, "a"), {"value": 2, "status": "corrected"} | arrived(8, "b")) == 1
+    assert (
+        value(
+            {"value": 1} | reported(9) | arrived(9, "a"),
+            {"value": 2, "status": "corrected"} | arrived(8, "b"),
+        )
+        == 1
+    )
 
 
 def test_ties_with_different_values_conflict_and_those_with_equal_ones_do_not():
@@ -83,7 +91,9 @@ def test_a_conflict_of_one_analyte_leaves_the_others():
 
 
 def test_units_of_different_bases_stand_side_by_side():
-    now = current(ledger_rows({"value": 1}, {"value": 2, "unit": "umol/mmol{creat}", "basis": "per_creatinine"}))
+    now = current(
+        ledger_rows({"value": 1}, {"value": 2, "unit": "umol/mmol{creat}", "basis": "per_creatinine"})
+    )
     assert sorted(now.results["low"].to_list()) == [1, 2]
     assert now.problems.is_empty()
 
@@ -107,8 +117,13 @@ def test_a_quarantined_row_beside_a_value_or_before_it_takes_nothing_out():
     assert value({"value": 1}, {"refused": "unreadable value"}) == 1
     assert value({"value": 1} | reported(2), {"refused": "unreadable value"} | reported(1)) == 1
     assert value({"value": 1} | reported(1), {"refused": "no value"} | reported(2)) == 1
-    assert problem({"value": 1} | reported(1), {"refused": "no value", "status": "corrected"} | reported(2)) == SUPERSEDED
-    assert value({"value": 1} | reported(1), {"refused": "no value", "status": "preliminary"} | reported(2)) == 1
+    assert (
+        problem({"value": 1} | reported(1), {"refused": "no value", "status": "corrected"} | reported(2))
+        == SUPERSEDED
+    )
+    assert (
+        value({"value": 1} | reported(1), {"refused": "no value", "status": "preliminary"} | reported(2)) == 1
+    )
     preliminary = {"refused": "unreadable value", "status": "preliminary"} | reported(2)
     assert value({"value": 1} | reported(1), preliminary) == 1
 
@@ -123,7 +138,10 @@ def test_a_withdrawal_takes_out_what_is_not_later_with_or_without_value_and_unit
     gone = {"status": "withdrawn"} | reported(2) | extra
     assert problem({"value": 1} | reported(1), gone) == WITHDRAWN
     assert problem({"value": 1} | reported(2), gone) == WITHDRAWN
-    assert problem({"value": 1} | reported(1), {"value": 2, "status": "corrected"} | reported(2), gone) == WITHDRAWN
+    assert (
+        problem({"value": 1} | reported(1), {"value": 2, "status": "corrected"} | reported(2), gone)
+        == WITHDRAWN
+    )
     assert value({"value": 1} | reported(3), gone) == 1
 
 
@@ -168,16 +186,24 @@ def test_repeated_measurements_are_refused_averaged_or_chosen_by_dilution_as_the
     assert problem(*both("refuse")) == CONFLICT
     assert stands(*both("diluted if above uloq")) == {("s", "dopamine"): (900, 900)}
     assert stands(*both("mean")[1:]) == {("s", "dopamine"): (925, 925)}
-    assert stands({"low": 0, "high": 4, "replicates": "mean"}, {"value": 6, "replicates": "mean"}) == {("s", "dopamine"): (3, 5)}
+    assert stands({"low": 0, "high": 4, "replicates": "mean"}, {"value": 6, "replicates": "mean"}) == {
+        ("s", "dopamine"): (3, 5)
+    }
     undiluted = [{"value": 100, "replicates": "diluted if above uloq"}, both("diluted if above uloq")[1]]
     assert value(*undiluted) == 100
     assert problem(*(row | {"dilution": 1} for row in both("diluted if above uloq")[1:])) == CONFLICT
-    above = [{"low": low, "high": INF, "dilution": low / 500, "replicates": "diluted if above uloq"} for low in (500, 5000)]
+    above = [
+        {"low": low, "high": INF, "dilution": low / 500, "replicates": "diluted if above uloq"}
+        for low in (500, 5000)
+    ]
     assert problem(*above) == CONFLICT
 
 
 def test_the_mean_of_a_censored_and_a_plain_value_says_that_it_is_censored():
-    rows = [{"value": 6, "replicates": "mean"}, {"low": 0, "high": 4, "censoring": "below", "replicates": "mean"}]
+    rows = [
+        {"value": 6, "replicates": "mean"},
+        {"low": 0, "high": 4, "censoring": "below", "replicates": "mean"},
+    ]
     assert current(ledger_rows(*rows)).results["censoring"].to_list() == ["below"]
     assert current(ledger_rows(*rows[::-1])).results["censoring"].to_list() == ["below"]
 
@@ -192,14 +218,22 @@ def test_named_replicates_of_two_exports_are_replicates_and_arrival_does_not_cho
     # a later export of one of them replaces that one
     assert value(*pair("mean"), {"value": 5, "replicate": "1", "replicates": "mean"} | arrived(3, "c")) == 4
     # a result that names no replicate replaces all of them
-    assert value(*pair("mean"), {"value": 9, "status": "corrected", "replicates": "mean"} | arrived(3, "c")) == 9
+    assert (
+        value(*pair("mean"), {"value": 9, "status": "corrected", "replicates": "mean"} | arrived(3, "c")) == 9
+    )
     # one that is withdrawn no longer counts, and a preliminary one never beside a final one
     assert value(*pair("mean"), {"status": "withdrawn", "replicate": "1"} | arrived(3, "c")) == 3
     assert value(pair("mean")[0] | {"status": "preliminary"}, pair("mean")[1]) == 3
 
 
 def test_unnamed_repeats_of_two_exports_are_never_averaged():
-    assert value({"value": 1, "replicates": "mean"} | arrived(1, "a"), {"value": 3, "replicates": "mean"} | arrived(2, "b")) == 3
+    assert (
+        value(
+            {"value": 1, "replicates": "mean"} | arrived(1, "a"),
+            {"value": 3, "replicates": "mean"} | arrived(2, "b"),
+        )
+        == 3
+    )
     same_arrival = {"value": 3, "replicates": "mean", "export": "b"}
     assert problem({"value": 1, "replicates": "mean"}, same_arrival) == CONFLICT
 
@@ -217,7 +251,9 @@ def test_subjects_that_disagree_leave_no_result_and_no_subject():
 
 
 def test_a_corrected_subject_is_the_subject():
-    now = current(ledger_rows({"value": 1, "subject": "P1"}, {"value": 1, "subject": "P2", "status": "corrected"}))
+    now = current(
+        ledger_rows({"value": 1, "subject": "P1"}, {"value": 1, "subject": "P2", "status": "corrected"})
+    )
     assert now.results["low"].to_list() == [1]
     assert now.samples["subject"].to_list() == ["P2"]
 
@@ -278,7 +314,9 @@ def test_the_order_of_rows_changes_nothing(rows, shuffler: random.Random):
     frame = ledger_rows(*rows)
     shuffled = frame[shuffler.sample(range(len(frame)), len(frame))] if rows else frame
     one, other = current(frame), current(shuffled)
-    assert one.results.sort("sample_key", "analyte", "unit").equals(other.results.sort("sample_key", "analyte", "unit"))
+    assert one.results.sort("sample_key", "analyte", "unit").equals(
+        other.results.sort("sample_key", "analyte", "unit")
+    )
     assert one.problems.sort("sample_key", "analyte").equals(other.problems.sort("sample_key", "analyte"))
     assert one.samples.sort("sample_key").equals(other.samples.sort("sample_key"))
 
@@ -289,7 +327,9 @@ def test_every_accepted_analyte_has_one_result_per_unit_or_a_problem(rows):
     now = current(frame)
     assert not now.results.select("sample_key", "analyte", "unit").is_duplicated().any()
     named = frame.select("sample_key", "analyte").unique()
-    said = pl.concat([now.results.select("sample_key", "analyte"), now.problems.select("sample_key", "analyte")])
+    said = pl.concat(
+        [now.results.select("sample_key", "analyte"), now.problems.select("sample_key", "analyte")]
+    )
     assert named.join(said, on=["sample_key", "analyte"], how="anti").is_empty()
     # nothing that was ever withdrawn or refused is a result
     assert now.results["accepted"].all()
@@ -297,5 +337,9 @@ def test_every_accepted_analyte_has_one_result_per_unit_or_a_problem(rows):
 
 
 def test_thousands_of_repeated_rows_are_judged_in_a_moment():
-    rows = [{"value": 1}] * 3000 + [{"refused": "unreadable value"} | reported(2)] * 3000 + [{"value": 2} | reported(3)]
+    rows = (
+        [{"value": 1}] * 3000
+        + [{"refused": "unreadable value"} | reported(2)] * 3000
+        + [{"value": 2} | reported(3)]
+    )
     assert value(*rows) == 2

@@ -62,7 +62,9 @@ def test_a_value_with_its_comparator_is_an_interval(text, low, high, censoring):
     assert (row["low"], row["high"], row["censoring"], row["number_problem"]) == (low, high, censoring, None)
 
 
-@pytest.mark.parametrize("text", ["<<5", "<>5", "><5", "<", ">", "5<", "~5", "ca. 5", "5-6", "5 / 6", "0x10", "1_000", "--5"])
+@pytest.mark.parametrize(
+    "text", ["<<5", "<>5", "><5", "<", ">", "5<", "~5", "ca. 5", "5-6", "5 / 6", "0x10", "1_000", "--5"]
+)
 def test_what_is_not_one_comparator_and_one_number_is_unreadable(text):
     (row,) = read(text)
     assert row["number_problem"] == "unreadable value"
@@ -235,14 +237,26 @@ def test_plain_number_columns_are_read_in_the_style_of_the_values():
 NUMBERS = st.decimals(min_value=0, max_value=10**9, places=3, allow_nan=False)
 
 
-@given(st.lists(NUMBERS, min_size=1, max_size=20), st.sampled_from([".", ","]), st.sampled_from(["", "<", ">", "≤"]))
+@given(
+    st.lists(NUMBERS, min_size=1, max_size=20),
+    st.sampled_from([".", ","]),
+    st.sampled_from(["", "<", ">", "≤"]),
+)
 def test_what_a_layout_writes_it_reads(numbers, mark, comparator):
     texts = [comparator + f"{number:.3f}".replace(".", mark) for number in numbers]
     for number, row in zip(numbers, read(*texts, rules={"decimal": mark}), strict=True):
-        assert row["high" if comparator in ("", "<", "≤") else "low"] == pytest.approx(float(number), rel=1e-15)
+        assert row["high" if comparator in ("", "<", "≤") else "low"] == pytest.approx(
+            float(number), rel=1e-15
+        )
 
 
-@given(st.lists(st.text(max_size=12) | st.from_regex(r"[<>=≤≥]{0,2} ?[-+]?[0-9]{0,4}[.,]?[0-9]{0,4}", fullmatch=True), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.text(max_size=12) | st.from_regex(r"[<>=≤≥]{0,2} ?[-+]?[0-9]{0,4}[.,]?[0-9]{0,4}", fullmatch=True),
+        min_size=1,
+        max_size=20,
+    )
+)
 def test_any_text_is_an_interval_or_a_problem_never_both_and_never_nan(texts):
     for row in read(*texts):
         if row["number_problem"] is None:

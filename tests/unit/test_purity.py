@@ -10,7 +10,15 @@ PURE = ("numbers", "times", "standardise", "validate", "current", "balance", "fr
 #: what a module that computes may import
 ALLOWED = {"__future__", "collections", "dataclasses", "datetime", "functools", "hashlib", "hmac", "itertools", "json", "math",
            "re", "typing", "polars", "pandera", "babel", "schemas", "tasks"}  # fmt: skip
-IMPURE = {"schemas.settings", "tasks.files", "tasks.discover", "tasks.ledger", "tasks.prepare", "tasks.publish", "tasks.readers"}
+IMPURE = {
+    "schemas.settings",
+    "tasks.files",
+    "tasks.discover",
+    "tasks.ledger",
+    "tasks.prepare",
+    "tasks.publish",
+    "tasks.readers",
+}
 #: calls that read or write the world
 TOUCHES = {"open", "print", "input", "read_text", "read_bytes", "write_text", "write_bytes", "write_parquet", "sink_parquet",
            "read_parquet", "scan_parquet", "read_csv", "scan_csv", "write_csv", "write_delta", "sink_delta", "mkdir", "unlink",
@@ -35,7 +43,9 @@ def imported(tree: ast.AST) -> set[str]:
 def called(tree: ast.AST) -> set[str]:
     """Names that are called: `f` of `f(...)`, and `f` of `x.f(...)`."""
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return {f.id for f in calls if isinstance(f, ast.Name)} | {f.attr for f in calls if isinstance(f, ast.Attribute)}
+    return {f.id for f in calls if isinstance(f, ast.Name)} | {
+        f.attr for f in calls if isinstance(f, ast.Attribute)
+    }
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -48,14 +58,20 @@ def test_what_computes_knows_neither_prefect_nor_the_world(name):
 
 
 def test_the_look_finds_what_it_looks_for():
-    guilty = ast.parse("from prefect import task\nimport os\nfrom tasks.ledger import Ledger\nopen('x')\npath.write_text('y')")
+    guilty = ast.parse(
+        "from prefect import task\nimport os\nfrom tasks.ledger import Ledger\nopen('x')\npath.write_text('y')"
+    )
     assert not {module.partition(".")[0] for module in imported(guilty)} <= ALLOWED
     assert imported(guilty) & IMPURE
     assert called(guilty) & TOUCHES == {"open", "write_text"}
 
 
 def test_prefect_stands_in_the_flows_only():
-    knowing = {path.relative_to(ROOT).parts[0] for path in SOURCES if any(m.split(".")[0] == "prefect" for m in imported(tree_of(path)))}
+    knowing = {
+        path.relative_to(ROOT).parts[0]
+        for path in SOURCES
+        if any(m.split(".")[0] == "prefect" for m in imported(tree_of(path)))
+    }
     assert knowing == {"flows"}
 
 
@@ -71,7 +87,9 @@ def users_of(*names: str) -> set[str]:
 
 
 def test_only_the_ledger_writes_delta_tables():
-    assert users_of("create_write_transaction", "write_deltalake", "write_delta", "sink_delta") == {"tasks/ledger.py"}
+    assert users_of("create_write_transaction", "write_deltalake", "write_delta", "sink_delta") == {
+        "tasks/ledger.py"
+    }
     importing = {str(path.relative_to(ROOT)) for path in SOURCES if "deltalake" in imported(tree_of(path))}
     assert importing == {"tasks/ledger.py"}
 

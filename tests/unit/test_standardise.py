@@ -77,7 +77,15 @@ def keys(*rows: dict, unique: str = "subject") -> list:
 
 
 def test_a_sample_is_subject_sample_specimen_site_visit_and_timepoint():
-    variants = [{}, {"subject": "P2"}, {"sample": "S2"}, {"specimen": "plasma"}, {"site": "V1"}, {"visit": "1"}, {"timepoint": "1"}]
+    variants = [
+        {},
+        {"subject": "P2"},
+        {"sample": "S2"},
+        {"specimen": "plasma"},
+        {"site": "V1"},
+        {"visit": "1"},
+        {"timepoint": "1"},
+    ]
     found = keys(*variants)
     assert len(set(found)) == len(variants)
     assert keys({"analyte": "serotonin", "method": "LC-MS", "value": "1"}) == keys({})
@@ -114,13 +122,17 @@ def test_roles_by_layout_go_before_what_the_export_says_and_the_first_rule_wins(
         {"column": "sample", "matches": "blank|qc", "role": "blank"},
     ]
     layout = {"roles": rules}
-    found = standardised({"sample": "QC 1"}, {"sample": "a blank"}, {"sample": "S1"}, {"sample": None}, layout=layout)
+    found = standardised(
+        {"sample": "QC 1"}, {"sample": "a blank"}, {"sample": "S1"}, {"sample": None}, layout=layout
+    )
     assert found["role"].to_list() == ["qc", "blank", "sample", "sample"]
 
 
 def test_methods_are_ranked_as_the_layout_lists_them():
     layout = {"samples": {"methods": ["LC-MS", "ELISA"]}}
-    found = standardised({"method": "ELISA"}, {"method": "LC-MS"}, {"method": "RIA"}, {"method": None}, layout=layout)
+    found = standardised(
+        {"method": "ELISA"}, {"method": "LC-MS"}, {"method": "RIA"}, {"method": None}, layout=layout
+    )
     assert found["method_rank"].to_list() == [1, 0, None, None]
     assert standardised({"method": None}, layout=layout)["method_rank"].to_list() == [None]
 
@@ -155,7 +167,27 @@ def test_the_second_batch_is_read_in_the_style_that_the_first_one_proved():
     assert standardise(text_rows({"value": "1,234"}), context)["low"][0] == pytest.approx(1.234e-3)
 
 
-@pytest.mark.parametrize("column", ["subject", "sample", "specimen", "analyte", "value", "unit", "collected_at", "status", "role", "method", "dilution", "rel_sd", "ref_low", "code", "run", "reported_at"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        "subject",
+        "sample",
+        "specimen",
+        "analyte",
+        "value",
+        "unit",
+        "collected_at",
+        "status",
+        "role",
+        "method",
+        "dilution",
+        "rel_sd",
+        "ref_low",
+        "code",
+        "run",
+        "reported_at",
+    ],
+)
 def test_a_column_that_says_nothing_at_all_breaks_nothing(column):
     for nothing in (None, "", " "):
         frame = standardised(*[{column: nothing}] * 3, layout={"samples": {"methods": ["LC-MS"]}})

@@ -13,7 +13,9 @@ def read(text: str | None = None, *, zone: str | None = None, **kwargs) -> dict:
     """Read one row; `times` are the layout's rules, other keywords the row's times."""
     layout = Layout.model_validate({"name": "test", "times": kwargs.pop("times", {})})
     row = {"collected_at": text, "collected_until": None, "acquired_at": None, "reported_at": None} | kwargs
-    return read_times(pl.DataFrame([row], schema=dict.fromkeys(row, pl.String)), layout, zone).row(0, named=True)
+    return read_times(pl.DataFrame([row], schema=dict.fromkeys(row, pl.String)), layout, zone).row(
+        0, named=True
+    )
 
 
 def utc(*parts: int) -> datetime:
@@ -127,15 +129,28 @@ def test_an_offset_in_the_layouts_format_keeps_the_clock_as_written():
 
 @pytest.mark.parametrize(
     "text",
-    ["03/04/2024", "yesterday", "2024-13-01", "2024-02-30", "2024-03-01 25:00", "2024-03-01T08:30+99:00", "20240301", "2024-3-1"],
+    [
+        "03/04/2024",
+        "yesterday",
+        "2024-13-01",
+        "2024-02-30",
+        "2024-03-01 25:00",
+        "2024-03-01T08:30+99:00",
+        "20240301",
+        "2024-3-1",
+    ],
 )
 def test_what_can_be_read_in_two_ways_or_in_none_is_unreadable(text):
     assert read(text, zone="Europe/Berlin")["time_problem"] == "unreadable time"
 
 
 def test_formats_are_tried_in_order():
-    assert read("03/04/2024", times={"formats": ["%d/%m/%Y", "%m/%d/%Y"]})["collected_local"] == datetime(2024, 4, 3)
-    assert read("03/14/2024", times={"formats": ["%d/%m/%Y", "%m/%d/%Y"]})["collected_local"] == datetime(2024, 3, 14)
+    assert read("03/04/2024", times={"formats": ["%d/%m/%Y", "%m/%d/%Y"]})["collected_local"] == datetime(
+        2024, 4, 3
+    )
+    assert read("03/14/2024", times={"formats": ["%d/%m/%Y", "%m/%d/%Y"]})["collected_local"] == datetime(
+        2024, 3, 14
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", "  "])
@@ -154,7 +169,9 @@ def test_another_time_stands_for_the_collection_only_where_the_layout_allows_it(
 
 def test_a_bare_report_date_is_the_labs_midnight():
     assert read("2024-03-01", reported_at="2024-03-03")["reported_at"] == utc(2024, 3, 3)
-    assert read("2024-03-01", reported_at="2024-03-03", zone="Pacific/Auckland")["reported_at"] == utc(2024, 3, 2, 11)
+    assert read("2024-03-01", reported_at="2024-03-03", zone="Pacific/Auckland")["reported_at"] == utc(
+        2024, 3, 2, 11
+    )
     assert read("2024-03-01", reported_at="soon")["report_problem"] == "unreadable report time"
 
 

@@ -59,7 +59,9 @@ def test_every_rule_has_a_row_that_triggers_it():
     assert set(TRIGGERS) == set(RULES)
 
 
-@pytest.mark.parametrize(("rule", "row"), [(rule, row) for rule, rows in TRIGGERS.items() for row in rows], ids=str)
+@pytest.mark.parametrize(
+    ("rule", "row"), [(rule, row) for rule, rows in TRIGGERS.items() for row in rows], ids=str
+)
 def test_a_rule_refuses_the_rows_it_is_meant_for_and_no_other_rule_does(rule, row):
     also = set().union(*(names for (r, column), names in ALSO.items() if r == rule and column in row))
     assert reasons_of(rule, row) == {rule} | also
@@ -76,26 +78,53 @@ def test_every_rule_says_how_to_mend_it():
 
 
 def test_a_row_has_all_its_reasons_in_the_order_of_the_table():
-    bad = {"analyte": "unobtainium", "value": "x", "specimen": None, "sample": None, "collected_at": None, "status": "?"}
+    bad = {
+        "analyte": "unobtainium",
+        "value": "x",
+        "specimen": None,
+        "sample": None,
+        "collected_at": None,
+        "status": "?",
+    }
     (reasons,) = judge(standardised(bad))["reasons"].to_list()
-    assert reasons == ["unknown analyte", "unreadable value", "no specimen", "no sample id", "no collection time", "unknown status"]
+    assert reasons == [
+        "unknown analyte",
+        "unreadable value",
+        "no specimen",
+        "no sample id",
+        "no collection time",
+        "unknown status",
+    ]
 
 
 def test_what_is_wrong_with_the_record_is_the_only_reason():
-    bad = {"defect": "wrong number of fields", "analyte": None, "value": None, "unit": None, "sample": None, "collected_at": None}
+    bad = {
+        "defect": "wrong number of fields",
+        "analyte": None,
+        "value": None,
+        "unit": None,
+        "sample": None,
+        "collected_at": None,
+    }
     assert judge(standardised(bad))["reasons"].to_list() == [["wrong number of fields"]]
 
 
 def test_a_withdrawal_needs_neither_value_nor_unit_but_all_that_names_the_result():
     assert judge(standardised({"status": "withdrawn", "value": None, "unit": None}))["accepted"].all()
-    judged = judge(standardised({"status": "withdrawn", "value": None, "unit": None, "sample": None, "analyte": "x"}))
+    judged = judge(
+        standardised({"status": "withdrawn", "value": None, "unit": None, "sample": None, "analyte": "x"})
+    )
     assert judged["reasons"].to_list() == [["unknown analyte", "no sample id"]]
 
 
 def test_controls_need_no_sample_specimen_or_time_and_internal_standards_no_analyte():
     bare = {"sample": None, "specimen": None, "collected_at": None}
-    assert judge(standardised(*(bare | {"role": role} for role in ("qc", "blank", "calibrator"))))["accepted"].all()
-    assert judge(standardised(bare | {"role": "internal standard", "analyte": "d4-dopamine", "value": "1,234"}))["accepted"].all()
+    assert judge(standardised(*(bare | {"role": role} for role in ("qc", "blank", "calibrator"))))[
+        "accepted"
+    ].all()
+    assert judge(
+        standardised(bare | {"role": "internal standard", "analyte": "d4-dopamine", "value": "1,234"})
+    )["accepted"].all()
 
 
 # ---- the split is that of Pandera
@@ -116,7 +145,9 @@ TEXTS = {
     "defect": [None, None, None, "wrong number of fields", "quote never closed"],
 }
 ROWS = st.lists(
-    st.fixed_dictionaries({name: st.sampled_from(texts) for name, texts in TEXTS.items()}), min_size=1, max_size=25
+    st.fixed_dictionaries({name: st.sampled_from(texts) for name, texts in TEXTS.items()}),
+    min_size=1,
+    max_size=25,
 )
 
 
@@ -129,20 +160,29 @@ def rows_that_pandera_refuses(frame: pl.DataFrame) -> dict[str, set[int]]:
     else:
         refused = []
     return {
-        error.check.name: set(error.check_output.select(~pl.col("check_output")).to_series().arg_true().to_list())
+        error.check.name: set(
+            error.check_output.select(~pl.col("check_output")).to_series().arg_true().to_list()
+        )
         for error in refused
     }
 
 
-@given(rows=ROWS, unique=st.sampled_from(["subject", "run", "lab"]), zone=st.sampled_from([None, "Europe/Berlin"]))
+@given(
+    rows=ROWS,
+    unique=st.sampled_from(["subject", "run", "lab"]),
+    zone=st.sampled_from([None, "Europe/Berlin"]),
+)
 def test_the_split_equals_panderas_lazy_validation_rule_by_rule(rows, unique, zone):
     frame = standardised(*rows, layout={"samples": {"unique": unique}}, zone=zone)
     judged = judge(frame)
     ours = {
-        rule: {at for at, reasons in enumerate(judged["reasons"].to_list()) if rule in reasons} for rule in RULES
+        rule: {at for at, reasons in enumerate(judged["reasons"].to_list()) if rule in reasons}
+        for rule in RULES
     }
     assert {rule: found for rule, found in ours.items() if found} == rows_that_pandera_refuses(frame)
-    assert judged["accepted"].to_list() == [not any(at in found for found in ours.values()) for at in range(len(rows))]
+    assert judged["accepted"].to_list() == [
+        not any(at in found for found in ours.values()) for at in range(len(rows))
+    ]
     assert judged.drop("accepted", "reasons").equals(frame)
 
 
@@ -151,7 +191,19 @@ def test_what_is_accepted_can_be_used_and_passes_the_model(rows):
     accepted = judge(standardised(*rows)).filter("accepted")
     assert model().validate(accepted, lazy=True).equals(accepted)
     values = accepted.filter((pl.col("role") == "sample") & (pl.col("status") != "withdrawn"))
-    needed = ["analyte", "low", "high", "unit", "basis", "censoring", "specimen", "sample", "sample_key", "month", "status"]
+    needed = [
+        "analyte",
+        "low",
+        "high",
+        "unit",
+        "basis",
+        "censoring",
+        "specimen",
+        "sample",
+        "sample_key",
+        "month",
+        "status",
+    ]
     assert values.select(pl.all_horizontal(pl.col(needed).is_not_null()).all()).item()
     assert (values["low"] >= 0).all()
     assert (values["low"] <= values["high"]).all()
