@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 #: Exports that are read and committed together: enough for a second of work or more.
 EXPORTS_PER_BATCH = 500
+_RECEIPTS_SHOWN = 500
 BYTES_PER_BATCH = 256 * 1024 * 1024
 
 
@@ -58,7 +59,7 @@ def discover(settings: Settings, lab: str | None) -> dict[Export, list[Waiting]]
     return archive_inbox(settings, lab)
 
 
-@task(name="read and validate")
+@task(name="read and validate", **_RETRIES)
 @quiet("read and validate")
 def read_batch(bench: Bench, lab: str, exports: list[Export]) -> tuple[list[Prepared], list[Staged]]:
     """Read, standardise, validate and stage one batch; what the ledger holds already is left out."""

@@ -120,7 +120,9 @@ def waiting(inbox: Path, lab: str | None = None) -> Iterator[Waiting]:
             parts = path.relative_to(folder).parts
             if any(part.startswith(".") for part in parts) or path.suffix.lower() in UNFINISHED:
                 continue
-            if path.is_file() and not path.is_symlink():
+            if path.is_symlink() or not path.is_file():
+                continue
+            with suppress(FileNotFoundError):  # another run may just have taken it in
                 seen = path.stat()
                 found.append(Waiting(path, name, seen.st_size, seen.st_mtime_ns))
     return iter(sorted(found, key=lambda file: (file.modified_ns, str(file.path))))
@@ -167,7 +169,12 @@ def archive_inbox(settings: Settings, lab: str | None = None) -> dict[Export, li
     for file in waiting(settings.inbox or settings.home / "inbox", lab):
         export = cache.get(file) if cache else None
         if export is None or not archived_path(settings, export).exists():
-            export = archive(settings, file.lab, file.path)
+            try:
+                export = archive(settings, file.lab, file.path)
+            except FileNotFoundError:
+                if file.path.exists():
+                    raise
+                continue  # another run has taken it in and removed it
             if cache:
                 cache.put(file, export)
         found.setdefault(export, []).append(file)
