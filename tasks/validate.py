@@ -81,6 +81,10 @@ RULES: dict[str, Rule] = {
         _needed & _says("analyte_problem", "name and code disagree"),
         "correct the code or the name in the export, or decide in the layout under [analytes]",
     ),
+    "not defined in this specimen": Rule(
+        _needed & _says("analyte_problem", "not defined in this specimen"),
+        "the catalogue has this ratio for other specimens only; correct the specimen, or send its components",
+    ),
     "no value": Rule(_valued & _says("number_problem", "no value"), "nothing was measured, or the export lost it"),
     "unreadable value": Rule(
         _valued & _says("number_problem", "unreadable value"),
@@ -158,6 +162,10 @@ RULES: dict[str, Rule] = {
             pl.col("collected_local") > pl.col("received_at").dt.replace_time_zone(None) + pl.duration(hours=14)
         ).fill_null(False),
         "the collection time is after the export arrived; correct it at the source",
+    ),
+    "reported in the future": Rule(
+        _placed & (pl.col("reported_at") > pl.col("received_at") + pl.duration(hours=14)).fill_null(False),
+        "the report time is after the export arrived; correct it at the source",
     ),
     "unknown status": Rule(_whole & pl.col("status").is_null(), "use preliminary, final, corrected or withdrawn"),
     "unknown role": Rule(_whole & pl.col("role").is_null(), "say what it is in the layout under [[roles]]"),

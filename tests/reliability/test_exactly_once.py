@@ -26,7 +26,9 @@ def assert_conserved(home: Home) -> None:
         assert receipts["accepted_rows"].sum() == rows["accepted"].sum()
         refused = rows.filter(~pl.col("accepted"))
         assert (refused["reasons"].list.len() > 0).all()
-        published = home.output("quarantine").filter(pl.col("lab") == lab).select("export", "row", "item").unique()
+        published = (
+            home.output("quarantine").filter(pl.col("lab") == lab).select("export", "row", "item").unique()
+        )
         assert len(published) == len(refused)
     results = home.output("results")
     assert not results.select("lab", "export", "edition", "row", "item").is_duplicated().any()
@@ -41,13 +43,21 @@ def ingest_from_elsewhere(folder: str, name: str, content: bytes, barrier) -> No
 
 
 def test_the_same_file_twice_renamed_and_in_two_processes_at_once_changes_nothing(tmp_path):
-    content = table({}, {"analyte": "norepinephrine", "value": "60"}, {"analyte": "unobtainium"}, {"sample": "S2", "value": "<3"})
+    content = table(
+        {},
+        {"analyte": "norepinephrine", "value": "60"},
+        {"analyte": "unobtainium"},
+        {"sample": "S2", "value": "<3"},
+    )
     once = Home(tmp_path / "once")
     once.ingest("north", content)
     often = Home(tmp_path / "often")
     shutil.copytree(once.folder / "secrets", often.folder / "secrets")
     barrier = START.Barrier(2)
-    processes = [START.Process(target=ingest_from_elsewhere, args=(str(often.folder), f"{n}.csv", content, barrier)) for n in range(2)]
+    processes = [
+        START.Process(target=ingest_from_elsewhere, args=(str(often.folder), f"{n}.csv", content, barrier))
+        for n in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -105,7 +115,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_whatever_the_bytes_are_every_row_is_accounted_for_and_the_good_file_beside_it_counts(home, name):
-    exports = [home.archive("north", content) for content in (table({"sample": "good", "subject": "good"}), HOSTILE[name])]
+    exports = [
+        home.archive("north", content)
+        for content in (table({"sample": "good", "subject": "good"}), HOSTILE[name])
+    ]
     home.commit(*exports)
     home.publish()
     assert_conserved(home)
@@ -120,7 +133,9 @@ def test_whatever_the_bytes_are_every_row_is_accounted_for_and_the_good_file_bes
     assert home.publish() == {}
 
 
-CELLS = st.text(max_size=20) | st.sampled_from(["dopamine", "150", "nmol/L", "urine", "2024-03-01", "S1", "<5", "1,5", "final", "", "QC"])
+CELLS = st.text(max_size=20) | st.sampled_from(
+    ["dopamine", "150", "nmol/L", "urine", "2024-03-01", "S1", "<5", "1,5", "final", "", "QC"]
+)
 
 
 @given(st.lists(st.lists(CELLS, min_size=len(USUAL), max_size=len(USUAL)), max_size=8))

@@ -264,7 +264,7 @@ def test_ledger_and_archive_are_for_their_owner_only(home):
 
 def test_the_ledger_refuses_to_forget(home):
     home.ingest("north", table({}))
-    with pytest.raises(Exception, match="(?i)append"):
+    with pytest.raises(Exception, match=r"(?i)append"):
         DeltaTable(str(home.settings.ledger)).delete()
 
 

@@ -182,10 +182,10 @@ def test_originals_and_corrections_in_any_order_give_identical_outputs(tmp_path)
             # some arrive together, some alone; some runs do not come to publishing
             batch = [
                 home.archive("north", contents.pop())
-                for _ in range(min(len(contents), shuffler.randint(1, 4)))
+                for _ in range(min(len(contents), shuffler.randint(1, 5)))
             ]
             home.commit(*batch)
-            if shuffler.random() < 0.3:
+            if shuffler.random() < 0.2:
                 home.publish()
         home.publish()
         found = home.comparable()
@@ -242,7 +242,7 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
     whole.ingest("north", *sent())
     expected = whole.comparable()
     shuffler = random.Random(11)
-    for number in range(often(4, 40)):
+    for number in range(often(3, 40)):
         home = Home(tmp_path / str(number))
         shutil.copytree(whole.folder / "secrets", home.folder / "secrets")
         run = subprocess.Popen(
@@ -250,7 +250,7 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
         )
         assert run.stdout is not None
         assert run.stdout.readline() == b"ready\n"
-        time.sleep(shuffler.uniform(0.1, 2.0))
+        time.sleep(shuffler.uniform(0.1, 1.5))
         run.send_signal(signal.SIGKILL)
         run.wait()
         run.stdout.close()
