@@ -5,9 +5,18 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from schemas.export import TEXT_COLUMNS
 
@@ -16,6 +25,21 @@ BUILT_IN = Path(__file__).parent / "layouts"
 
 class LayoutError(ValueError):
     """A layout file that cannot be used. The message names the file, the key and the mend."""
+
+
+def has_clock(form: str) -> bool:
+    """Whether a strptime format reads a time of day."""
+    return any(mark in form for mark in ("%H", "%k", "%I", "%l", "%T", "%R", "%X", "%r", "%c"))
+
+
+def known_timezone(name: str | None) -> str | None:
+    """`name` where it is an IANA time zone; raises ValueError."""
+    if name is not None:
+        try:
+            ZoneInfo(name)
+        except Exception:
+            raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin") from None
+    return name
 
 
 class Part(BaseModel):
@@ -55,16 +79,50 @@ class Values(Part):
     zero_is_not_detected: bool = Field(False, description="0 means not detected")
     rel_sd: Literal["percent", "fraction"] = Field("percent", description="how rel_sd is written")
 
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Values:
+        if self.thousands and self.decimal == self.thousands:
+            raise ValueError("one mark cannot be decimal and stand between thousands")
+        return self
+
 
 class Times(Part):
     """How times are written."""
 
     formats: tuple[str, ...] = Field((), description="strptime formats tried after ISO 8601, in order")
-    timezone: str | None = Field(None, description="IANA name for clock times without an offset")
+    timezone: Annotated[str | None, AfterValidator(known_timezone)] = Field(
+        None, description="IANA name for clock times without an offset"
+    )
     locale: str = Field("en", description="language of month names, for example de or fr")
     source: tuple[Literal["collected", "acquired", "reported"], ...] = Field(
-        ("collected",), description="which times may stand for the collection, in order"
+        ("collected",), min_length=1, description="which times may stand for the collection, in order"
     )
+
+    @field_validator("formats")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        import polars as pl
+
+        for form in value:
+            tried = pl.Series(["x"]).str
+            try:
+                tried.to_datetime(form, strict=False) if has_clock(form) else tried.to_date(
+                    form, strict=False
+                )
+            except pl.exceptions.PolarsError:
+                raise ValueError(f"{form!r} is no format that gives a day, such as %d.%m.%Y %H:%M") from None
+        return value
+
+    @field_validator("locale")
+    @classmethod
+    def _known_language(cls, value: str) -> str:
+        from babel import Locale, UnknownLocaleError
+
+        try:
+            Locale.parse(value.replace("-", "_"))
+        except (UnknownLocaleError, ValueError):
+            raise ValueError(f"{value!r} is no language such as de or fr") from None
+        return value
 
 
 class RoleRule(Part):
@@ -73,6 +131,24 @@ class RoleRule(Part):
     column: str = Field(description="one of our columns, for example sample or analyte")
     matches: str = Field(description="regular expression, found anywhere, without regard to case")
     role: Literal["sample", "qc", "calibrator", "blank", "internal standard"]
+
+    @field_validator("column")
+    @classmethod
+    def _is_ours(cls, value: str) -> str:
+        if value not in TEXT_COLUMNS:
+            raise ValueError(f"there is no column {value!r}; there are {', '.join(TEXT_COLUMNS)}")
+        return value
+
+    @field_validator("matches")
+    @classmethod
+    def _is_an_expression(cls, value: str) -> str:
+        import polars as pl
+
+        try:
+            pl.Series([""]).str.contains(f"(?i){value}")
+        except pl.exceptions.ComputeError:
+            raise ValueError("no regular expression of the kind that Polars reads (no look-around)") from None
+        return value
 
 
 class Wide(Part):
@@ -102,6 +178,13 @@ class Samples(Part):
     methods: tuple[str, ...] = Field(
         (), description="methods from best to worst; empty: two methods conflict"
     )
+
+    @field_validator("methods")
+    @classmethod
+    def _once_each(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a method is listed twice")
+        return value
 
 
 class Layout(Part):

@@ -10,10 +10,12 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.layout import known_timezone
 
 
 class SettingsError(ValueError):
@@ -25,21 +27,13 @@ class Lab(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    timezone: str | None = Field(None, description="IANA name, for clock times without an offset")
+    timezone: Annotated[str | None, AfterValidator(known_timezone)] = Field(
+        None, description="IANA name, for clock times without an offset"
+    )
     ids_are_study_codes: bool = Field(False, description="publish subject and sample ids as they are")
     layouts: tuple[str, ...] = Field(
         (), description="pinned: only these layouts are tried for the lab's exports"
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except Exception:
-                raise ValueError(f"{value!r} is no IANA time zone such as Europe/Berlin") from None
-        return value
 
 
 class Settings(BaseSettings):

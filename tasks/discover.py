@@ -21,6 +21,18 @@ from tasks.files import beside, folder_name, lab_of, sync_folder
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", ".filepart")
 
 
+class NoLabName(ValueError):
+    """A lab's name that cannot be one."""
+
+
+def is_lab_name(name: str) -> bool:
+    """Whether a lab may be called so: not empty, and text that every stage can write."""
+    try:
+        return bool(name.strip()) and bool(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
+
+
 @dataclass(frozen=True, order=True)
 class Export:
     """One archived export: the lab and the SHA-256 of its bytes (64 hexadecimal characters)."""
@@ -56,6 +68,8 @@ def arrival(settings: Settings, export: Export) -> Arrival:
 
 def archive(settings: Settings, lab: str, path: Path) -> Export:
     """Copy a file into the archive, once; the first arrival's name and time are kept."""
+    if not is_lab_name(lab):
+        raise NoLabName("a lab's name needs at least one character and must be text (UTF-8)")
     folder = settings.archive / folder_name(lab)
     private_folder(settings.archive)
     private_folder(folder)
@@ -80,7 +94,12 @@ def archive(settings: Settings, lab: str, path: Path) -> Export:
 def _note_arrival(path: Path, name: str, size: int) -> None:
     if path.exists():
         return
-    noted = {"name": name, "size": size, "received_at": datetime.now(UTC).isoformat()}
+    # a name of bytes that are no text is kept as near as text comes
+    noted = {
+        "name": name.encode("utf-8", "replace").decode(),
+        "size": size,
+        "received_at": datetime.now(UTC).isoformat(),
+    }
     with beside(path) as fresh:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -114,7 +133,9 @@ def waiting(inbox: Path, lab: str | None = None) -> Iterator[Waiting]:
     found = []
     for folder in sorted(inbox.iterdir()) if inbox.is_dir() else ():
         name = lab_of(folder.name)
-        if not folder.is_dir() or folder.name.startswith(".") or (lab is not None and name != lab):
+        if not folder.is_dir() or folder.name.startswith(".") or not is_lab_name(name):
+            continue
+        if lab is not None and name != lab:
             continue
         for path in folder.rglob("*"):
             parts = path.relative_to(folder).parts

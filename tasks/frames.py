@@ -96,7 +96,8 @@ def _samples(samples: pl.DataFrame, catalogue: Catalogue, pseudonyms: Pseudonyms
 
 
 def _flags(now: Current) -> pl.DataFrame:
-    slots = wide(now.results, {"urine_volume", "collection_duration"})
+    whole_day = now.results.filter(pl.col("specimen") == "urine_24h")
+    slots = wide(whole_day, {"urine_volume", "collection_duration"})
     incomplete = incomplete_24h(slots).filter("_incomplete_24h").select("sample_key")
     both = pl.concat(
         [

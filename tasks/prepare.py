@@ -177,7 +177,7 @@ def prepare(
     prepared: list[Prepared] = []
     staged: list[Staged] = []
     waiting: list[pl.DataFrame] = []
-    for export in exports:
+    for export in dict.fromkeys(exports):
         source = bench.source(export)
         reading = bench.reading_of(source)
         if known.get(export.sha256) == reading.reading_hash:

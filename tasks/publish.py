@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from schemas import outputs
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
-from schemas.settings import Settings
+from schemas.settings import Lab, Settings
 from tasks import frames
 from tasks.current import current
 from tasks.files import folder_name, replace_whole
@@ -43,8 +43,27 @@ _SORT = {
         "timepoint",
         "unit",
     ],
-    "metrics": ["metric", "specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint"],
-    "panels": ["specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint"],
+    "metrics": [
+        "metric",
+        "specimen",
+        "collected_local",
+        "subject",
+        "sample",
+        "site",
+        "visit",
+        "timepoint",
+        "sample_key",
+    ],
+    "panels": [
+        "specimen",
+        "collected_local",
+        "subject",
+        "sample",
+        "site",
+        "visit",
+        "timepoint",
+        "sample_key",
+    ],
     "quarantine": ["reason", "export", "row", "item"],
     "exports": ["received_at", "export"],
     "catalogue": ["metric"],
@@ -66,6 +85,7 @@ class Publisher:
 
     def __post_init__(self) -> None:
         self._key = self.settings.pseudonym_key()
+        self._labs = self.settings.labs()  # read once: one run publishes by one set of settings
         self._datasets = outputs.datasets(self.catalogue)
 
     def path(self, dataset: str, lab: str, month: str) -> Path:
@@ -97,7 +117,7 @@ class Publisher:
     def _built_with(self, lab: str) -> str:
         """Everything but the ledger that decides what a file of this lab holds."""
         key = hmac.digest(self._key, b"which key", "sha256").hex()[:8]
-        codes = self.settings.lab(lab).ids_are_study_codes
+        codes = self._lab(lab).ids_are_study_codes
         return f"{outputs.VERSION}/{self.catalogue.metric_hash[:16]}/{key}/{codes}"
 
     def _fresh(self, paths: list[Path], editions: str, built_with: str) -> bool:
@@ -176,8 +196,11 @@ class Publisher:
                     dataset, lab, month, ready.filter(pl.col("month") == month), editions, snapshot.version
                 )
 
+    def _lab(self, lab: str) -> Lab:
+        return self._labs.get(lab, Lab())
+
     def _pseudonyms(self, lab: str) -> frames.Pseudonyms:
-        return frames.Pseudonyms(lab, self._key, self.settings.lab(lab).ids_are_study_codes)
+        return frames.Pseudonyms(lab, self._key, self._lab(lab).ids_are_study_codes)
 
     def _rebuild_exports(
         self, snapshot: Snapshot, lab: str, receipts: pl.DataFrame, stale: dict[str, str]

@@ -12,7 +12,7 @@ from functools import cache
 
 import polars as pl
 
-from schemas.layout import Layout, Times
+from schemas.layout import Layout, Times, has_clock
 
 _ISO = (
     r"^(?P<day>\d{4}-\d{2}-\d{2})"
@@ -75,7 +75,7 @@ def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
         # the texts are in small letters now, so what stands between the marks of the format is too
         form = re.sub(r"%[-_0]?.|.", lambda part: part[0] if part[0][0] == "%" else part[0].lower(), form)
         form = form.replace("%B", "%b")
-    has_clock = any(mark in form for mark in ("%H", "%k", "%I", "%l", "%T", "%R", "%X", "%r", "%c"))
+    clocked = has_clock(form)
     offset = pl.Series([None] * len(todo), dtype=pl.Int32)
     if "%z" in form:
         utc = plain.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC").dt.replace_time_zone(
@@ -87,7 +87,7 @@ def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
             minutes * parts.to_series(0).replace_strict({"-": -1, "+": 1}, return_dtype=pl.Int32)
         ).fill_null(0)
         local = utc + pl.Series([timedelta(minutes=m) for m in offset], dtype=pl.Duration("us"))
-    elif has_clock:
+    elif clocked:
         local = plain.str.to_datetime(form, strict=False, time_unit="us")
     else:
         local = plain.str.to_date(form, strict=False).cast(_LOCAL)
@@ -98,7 +98,7 @@ def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
         "text",
         pl.coalesce("local", "_local").alias("local"),
         pl.when(new).then("_offset").otherwise("offset_minutes").alias("offset_minutes"),
-        pl.when(new).then(pl.lit(has_clock)).otherwise("has_clock").alias("has_clock"),
+        pl.when(new).then(pl.lit(clocked)).otherwise("has_clock").alias("has_clock"),
     )
 
 

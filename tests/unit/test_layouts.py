@@ -80,3 +80,25 @@ def test_a_lab_extends_a_built_in_layout(tmp_path: Path) -> None:
     assert ours.columns == LAYOUTS["targetlynx-compound"].columns
     assert ours.constants == {"unit": "nmol/L"}
     assert ours.digest != LAYOUTS["targetlynx-compound"].digest
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[times]\ntimezone = "Nowhere/Land"', "time zone"),
+        ("[times]\nsource = []", "source"),
+        ('[times]\nformats = ["%d.%m.%Y %H"]', "no format"),
+        ('[times]\nlocale = "klingon"', "no language"),
+        ('[[roles]]\ncolumn = "compound"\nmatches = "x"\nrole = "qc"', "no column 'compound'"),
+        ('[[roles]]\ncolumn = "sample"\nmatches = "(?=x)"\nrole = "qc"', "regular expression"),
+        ('[values]\ndecimal = ","\nthousands = ","', "one mark"),
+        ('[samples]\nmethods = ["LC-MS", "LC-MS"]', "twice"),
+    ],
+)
+def test_a_layout_that_would_fail_on_every_file_is_refused_when_it_is_loaded(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "mine.toml").write_text(f'name = "mine"\n{text}\n')
+    with pytest.raises(LayoutError, match=r"mine\.toml") as failed:
+        load_layouts(tmp_path)
+    assert said in str(failed.value)
