@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh machine with Python 3.11, pip and make:
 #   make run    the demo: several labs' exports into ./data
 #   make test   checks and the whole test suite
+# And make soak for the full counts, make lock for a new lock, make clean for a fresh start.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check lock clean
+.PHONY: run test check soak lock clean
 
 run: .venv/installed
 	@$(BIN)/neurobalance demo
@@ -25,6 +26,10 @@ check: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# the same tests with their full counts: thousands of drawn inputs, fifty orders, forty kills; takes hours
+soak: .venv/installed
+	@NEUROBALANCE_SOAK=1 $(BIN)/python -m pytest -o timeout=0
 
 # anew from pyproject.toml; uv resolves for all platforms and writes no address
 lock:
