@@ -11,7 +11,6 @@ within its object.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +20,11 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.json_text import as_text, load
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import head_text, is_binary, read_head
 
-#: the largest file that is read; as objects it takes some six times as much memory
-MAX_BYTES = 1 << 28
 _FIRST = "METABOLOMICS WORKBENCH"
 _BINNED = "NMR_BINNED_DATA"
 #: sections as their keys are written in the text: `CO:SAMPLE_TYPE`
@@ -55,25 +53,8 @@ def glance(path: Path) -> Glance | None:
     return Glance(text, lambda layout: [], signature=True)
 
 
-def parsed(path: Path, encoding: str | None, reading: Reading, limit: int = MAX_BYTES) -> Any:
-    """The JSON of a file with objects as `Pairs` and numbers as text. Raises Unreadable."""
-    if path.stat().st_size > limit:
-        raise Unreadable(f"JSON of more than {limit >> 20} MiB")
-    text = prove(path, encoding)
-    reading.notes += text.notes
-    problem = "not valid JSON: cut off or damaged"
-    try:
-        with open_lines(path, text.encoding) as lines:
-            return json.load(lines, object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=str)
-    except RecursionError:
-        problem = "JSON nested too deeply"
-    except ValueError:  # its message quotes nothing, but says where; a cut file has no where
-        pass
-    raise Unreadable(problem)
-
-
 def _text(value: Any) -> str:
-    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
+    return as_text(value).strip()
 
 
 def _leaves(value: Any) -> int:
@@ -159,11 +140,11 @@ class _Json:
     def _record(self, table: str, record: Any) -> None:
         self.row += 1
         if not isinstance(record, Pairs) or not record or record[0][0] not in _NAMES:
-            self.batch.broken(self.row, json.dumps(record), "a metabolite without its name")
+            self.batch.broken(self.row, as_text(record), "a metabolite without its name")
             return
         cells = [(str(at), key, value) for at, (key, value) in enumerate(record[1:], start=2)]
         if any(isinstance(value, list) for _, _, value in cells):
-            self.batch.broken(self.row, json.dumps(record), "a metabolite with a list in place of a value")
+            self.batch.broken(self.row, as_text(record), "a metabolite with a list in place of a value")
             return
         items, samples, values = ([cell[at] for cell in cells] for at in range(3))
         self.batch.add(self.row, _text(record[0][1]), table, items, samples, [_text(value) for value in values])
@@ -188,7 +169,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of all tables of metabolites. Raises Unreadable where the JSON is not whole or too large, and
     (while `batches` is used up) where it holds no table of metabolites."""
     reading = Reading(iter(()))
-    data = parsed(path, layout.encoding, reading)
+    data = load(path, layout.encoding, reading, Pairs)
     state = _Json(layout, reading)
 
     def batches() -> Iterator[pl.DataFrame]:

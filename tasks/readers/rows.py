@@ -59,6 +59,21 @@ def _set_aside(frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading
     return frame.filter(~again) if again.any() else frame
 
 
+def _is_blank(text: pl.Expr, layout: Layout) -> pl.Expr:
+    return text.str.strip_chars().fill_null("").is_in(["", *layout.blank])
+
+
+def _joined(indexes: tuple[int, ...], layout: Layout) -> pl.Expr:
+    """The text of one field as sent, or of several joined: a date and its time in two columns are one text; no
+    more is made of them here."""
+    parts = [pl.col(f"f{index}") for index in indexes]
+    if len(parts) == 1:
+        return parts[0]
+    if layout.blank:
+        parts = [pl.when(_is_blank(part, layout)).then(pl.lit("")).otherwise(part) for part in parts]
+    return pl.concat_str(parts, separator=" ").str.strip_chars()
+
+
 def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
     """The text of one of our columns; None where neither the export nor the layout tells it."""
     constant = layout.constants.get(ours)
@@ -66,9 +81,9 @@ def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
         constant = plan.value_unit
     if ours not in plan.columns:
         return None if constant is None else pl.lit(constant)
-    parts = [pl.col(f"f{index}") for index in plan.columns[ours]]
-    # a date and its time in two columns are one text; no more is made of them here
-    text = parts[0] if len(parts) == 1 else pl.concat_str(parts, separator=" ").str.strip_chars()
+    text = _joined(plan.columns[ours], layout)
+    if ours in plan.fallbacks:
+        text = pl.when(_is_blank(text, layout)).then(_joined(plan.fallbacks[ours], layout)).otherwise(text)
     if ours in _FILLED and constant is not None:
         return pl.when(text.str.strip_chars().fill_null("") == "").then(pl.lit(constant)).otherwise(text)
     return text

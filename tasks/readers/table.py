@@ -63,11 +63,14 @@ class Plan:
     columns: Columns  # our column -> its 0-based field, or the two that are joined
     value_unit: str | None = None  # the unit that the header of a long table's value column states
     cells: list[Cell] = field(default_factory=list)  # wide tables only
+    fallbacks: Columns = field(default_factory=dict)  # what is read where the cell in `columns` is empty
 
     @property
     def used(self) -> dict[str, str]:
         """Our column -> their header; the analyte columns of a wide table stand under `value`."""
         used = {ours: " + ".join(self.names[i] for i in indexes) for ours, indexes in self.columns.items()}
+        for ours, indexes in self.fallbacks.items():
+            used[ours] += ", else " + " + ".join(self.names[i] for i in indexes)
         if self.cells:
             used["value"] = " | ".join(self.names[cell.index] for cell in self.cells)
         return used
@@ -75,7 +78,8 @@ class Plan:
     @property
     def unused(self) -> list[str]:
         """Headers of the columns that are not read, in order."""
-        taken = {*(i for indexes in self.columns.values() for i in indexes), *(c.index for c in self.cells)}
+        read = (*self.columns.values(), *self.fallbacks.values())
+        taken = {*(i for indexes in read for i in indexes), *(c.index for c in self.cells)}
         return [name for index, name in enumerate(self.names) if index not in taken and name.strip()]
 
 
@@ -91,11 +95,13 @@ class Matched:
     columns: Columns  # our column -> its field, or the two that are joined
     twice: tuple[str, ...]  # our columns whose header stands more than once
     value_unit: str | None = None  # the unit that the value's header states
+    fallbacks: Columns = field(default_factory=dict)  # our column -> what is read where its cell is empty
 
     @property
     def taken(self) -> set[int]:
         """All fields that are ours."""
-        return {index for indexes in self.columns.values() for index in indexes}
+        read = (*self.columns.values(), *self.fallbacks.values())
+        return {index for indexes in read for index in indexes}
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -126,27 +132,33 @@ def match(names: list[str], layout: Layout) -> Matched:
     twice: list[str] = []
     value_unit = None
 
-    def find(ours: str, among: dict[str, list[int]]) -> bool:
-        for keys in _keys(layout.columns.get(ours, ())):
+    fallbacks: Columns = {}
+
+    def find(ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: Columns) -> bool:
+        for keys in _keys(aliases):
             hits = [among[part] for part in keys if part in among]
             if len(hits) == len(keys):
-                columns[ours] = tuple(hit[0] for hit in hits)
+                found[ours] = tuple(hit[0] for hit in hits)
                 if any(len(hit) > 1 for hit in hits):
                     twice.append(ours)
                 return True
         return False
 
     # most records that are looked at are no headers at all
-    for ours in layout.columns if places.keys() & _parts(tuple(layout.columns.values())) else ():
-        find(ours, places)
+    for ours, aliases in layout.columns.items() if places.keys() & _parts(tuple(layout.columns.values())) else ():
+        find(ours, places, aliases, columns)
+    for ours, aliases in layout.fallbacks.items():
+        find(ours, places, aliases, fallbacks if ours in columns else columns)
+        if fallbacks.get(ours) == columns.get(ours):
+            fallbacks.pop(ours, None)
     if "value" not in columns and layout.wide is None:
         units = {index: part for index, name in enumerate(names) if (part := split_unit(name))}
         with_unit: dict[str, list[int]] = {}
         for index, part in units.items():
             with_unit.setdefault(key(part[0]), []).append(index)
-        if find("value", with_unit):
+        if find("value", with_unit, layout.columns.get("value", ()), columns):
             value_unit = units[columns["value"][0]][1]
-    return Matched(columns, tuple(twice), value_unit)
+    return Matched(columns, tuple(twice), value_unit, fallbacks)
 
 
 def _cells(names: list[str], taken: set[int], layout: Layout, is_analyte: IsAnalyte) -> list[Cell]:
@@ -273,4 +285,4 @@ def make_plan(head: Head, header: int, layout: Layout, is_analyte: IsAnalyte) ->
         units = head.records[header] if len(head.records) > header else []
         told = dict(enumerate(unit.strip() for unit in units))
         cells = [Cell(c.index, c.analyte, c.unit or told.get(c.index) or None) for c in cells]
-    return Plan(header, names, columns, known.value_unit, cells)
+    return Plan(header, names, columns, known.value_unit, cells, known.fallbacks)
