@@ -82,6 +82,13 @@ class Wide(Part):
         None,
         description="regular expression with groups analyte and unit for headers such as `Dopamine (nmol/L)`",
     )
+    every: bool = Field(False, description="every header that `header` matches is an analyte's, known or not")
+    rel_sd: str | None = Field(
+        None, description="regular expression with the group analyte for headers such as `Glu %SD`"
+    )
+    units: dict[str, str] = Field(
+        {}, description="header -> unit, where each row is an analyte and each column a unit it is given in"
+    )
     unit_row: bool = Field(False, description="the row after the headers holds the units")
     columns: dict[str, str] = Field(
         {}, description="header -> analyte text, beside the headers that the catalogue and [analytes] know"

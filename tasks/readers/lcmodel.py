@@ -79,14 +79,17 @@ class Rows:
 
     def fit(
         self, row: int, items: tuple[str, str], name: str, conc: str, sd: str, ratio: str, reference: str,
-        known: dict[str, object], comment: str | None = None,
+        known: dict[str, object], comment: str | None = None, cut: bool = False,
     ) -> None:  # fmt: skip
-        """The two results of one metabolite; an empty cell is skipped by its name."""
+        """The two results of one metabolite; an empty cell is skipped by its name. `cut`: the file ends within
+        the ratio, or may."""
         shared = known | {"row": row, "analyte": name, "rel_sd": sd or None}
         if comment:
             shared["comment"] = comment
         for item, value, unit in ((items[0], conc, None), (items[1], ratio, f"/{reference}")):
-            if value:
+            if value and cut and item == items[1]:
+                self.broken(row, value, CUT, item)
+            elif value:
                 self._rows.append(shared | {"item": item, "value": value} | ({"unit": unit} if unit else {}))
             else:
                 self.reading.skip("empty cell")

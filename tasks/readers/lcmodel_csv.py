@@ -19,7 +19,7 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.lcmodel import CUT, SCALED, Rows, scaled
+from tasks.readers.lcmodel import SCALED, Rows, scaled
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
@@ -122,9 +122,6 @@ def _voxel(number: int, line: str, last: bool, header: tuple[str, list[str], lis
         if scaled(*fits.get(reference, ("", "", ""))[1:]):
             reference = f"{reference} {SCALED}"
         items = (str(triple.at + 1), str(triple.at + 3))
-        if last and ratio and triple.at + 3 == len(names):
-            # LCModel ends every line, so this number may be cut
-            rows.broken(number, ratio, CUT, item=items[1])
-            ratio = ""
-            rows.reading.skip("empty cell", -1)  # it is no empty cell: `broken` has it
-        rows.fit(number, items, triple.name, conc, sd, ratio, reference, known)
+        # LCModel ends every line, so a number that the file ends with may be cut
+        cut = last and triple.at + 3 == len(names)
+        rows.fit(number, items, triple.name, conc, sd, ratio, reference, known, cut=cut)

@@ -17,6 +17,7 @@ stand where the format puts them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
 
 _FIRST = "#METABOLOMICS WORKBENCH"
+_SECTION = re.compile(r"^(?:VERSION[ ]*\t|#(?:PROJECT|STUDY|SUBJECT|ANALYSIS|MS|NMR?)|[A-Z_]+_START)", re.MULTILINE)
 _BINNED = "NMR_BINNED_DATA"
 CUT = "the file ends within a table"
 OUTSIDE = "outside a section"
@@ -41,7 +43,7 @@ def glance(path: Path) -> Glance | None:
     if is_binary(head):
         return None
     text = head_text(head)
-    if not text.lstrip().startswith(_FIRST):
+    if not text.lstrip().startswith(_FIRST) or not _SECTION.search(text):
         return None
     return Glance(text, lambda layout: [], signature=True)
 

@@ -1,7 +1,8 @@
 """SAS transport files (XPT, version 5 or 8): one dataset, read by pyreadstat.
 
-The format has no count of its records, and its end is filled with blanks up to 80 bytes. A file whose length is
-no multiple of 80, or whose last record is not whole, was cut off and is refused as a whole.
+The file is made of cards of 80 bytes, its end filled with blanks. Version 8 counts its records, version 5 does
+not. A file whose length is no multiple of 80, whose last record is not whole, or that has fewer records than it
+says was cut off, and is refused as a whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _LIBRARY = (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!", b"HEADER RECORD
 _MEMBER = (b"HEADER RECORD*******MEMBER  HEADER RECORD!!!!!!!", b"HEADER RECORD*******MEMBV8  HEADER RECORD!!!!!!!")
 _OBS = (b"HEADER RECORD*******OBS     HEADER RECORD!!!!!!!", b"HEADER RECORD*******OBSV8   HEADER RECORD!!!!!!!")
 _CARD = 80
+_DAMAGED = "the transport file is cut off or damaged"
 #: SAS writes in the code page of its session
 _ENCODINGS = ("utf-8", "windows-1252")
 #: no dataset that is submitted has so many columns; each costs memory
@@ -32,7 +34,7 @@ _MOST_COLUMNS = 10_000
 
 def _safely(path: Path, **options: Any) -> tuple[dict[str, Any], Any]:
     """Call the parser; whatever it raises becomes a reason, because its messages may quote the text."""
-    reason = "the transport file is damaged"
+    reason = _DAMAGED
     try:
         return pyreadstat.read_xport(path, output_format="dict", disable_datetime_conversion=True, **options)
     except UnicodeDecodeError:
@@ -47,18 +49,41 @@ def _safely(path: Path, **options: Any) -> tuple[dict[str, Any], Any]:
 def _guard(path: Path) -> None:
     """Refuse what is no single whole dataset before the parser sees it. Raises Unreadable."""
     size = path.stat().st_size
-    members = observations = columns = 0
+    members = width = told = start = 0
+    described = 140  # bytes that describe a column
     with open(path, "rb") as file:
         while card := file.read(_CARD):
-            if card.startswith(b"HEADER RECORD*******"):
-                members += card.startswith(_MEMBER)
-                observations += card.startswith(_OBS)
-                if card[20:27] in (b"NAMESTR", b"NAMSTV8"):
-                    columns = int(card[54:58]) if card[54:58].strip().isdigit() else 0
+            if not card.startswith(b"HEADER RECORD*******"):
+                continue
+            if card.startswith(_MEMBER):
+                members += 1
+                described = _digits(card[74:78])
+            elif card[20:27] in (b"NAMESTR", b"NAMSTV8"):
+                columns = _digits(card[54:58])
+                if described not in (136, 140) or columns > _MOST_COLUMNS:
+                    raise Unreadable(_DAMAGED)
+                names = file.read(columns * described)
+                width = sum(int.from_bytes(names[i + 4 : i + 6], "big") for i in range(0, len(names), described))
+                file.seek(-len(names) % _CARD, 1)
+            elif card.startswith(_OBS) and not start:
+                start, told = file.tell(), _digits(card[48:].split(maxsplit=1)[0] if card[48:].split() else b"")
     if members > 1:
         raise Unreadable("the transport file holds several datasets: send each in a file of its own")
-    if size % _CARD or members != 1 or observations != 1 or not 0 < columns <= _MOST_COLUMNS:
-        raise Unreadable("the transport file is cut off or damaged")
+    if size % _CARD or members != 1 or not start or not width:
+        raise Unreadable(_DAMAGED)
+    records, rest = divmod(size - start, width)
+    if rest:  # what follows the last record is blank, or it is half a record
+        with open(path, "rb") as file:
+            file.seek(-min(rest, size), 2)
+            if file.read().strip(b" "):
+                raise Unreadable(_DAMAGED)
+    if records < told:  # version 8 says how many there are
+        raise Unreadable(_DAMAGED)
+
+
+def _digits(text: bytes) -> int:
+    """The number that a card spells; 0 where there is none."""
+    return int(text) if text.strip().isdigit() else 0
 
 
 def glance(path: Path) -> Glance | None:
