@@ -158,6 +158,13 @@ class Wide(Part):
         None,
         description="regular expression with groups analyte and unit for headers such as `Dopamine (nmol/L)`",
     )
+    every: bool = Field(False, description="every header that `header` matches is an analyte's, known or not")
+    rel_sd: str | None = Field(
+        None, description="regular expression with the group analyte for headers such as `Glu %SD`"
+    )
+    units: dict[str, str] = Field(
+        {}, description="header -> unit, where each row is an analyte and each column a unit it is given in"
+    )
     unit_row: bool = Field(False, description="the row after the headers holds the units")
     columns: dict[str, str] = Field(
         {}, description="header -> analyte text, beside the headers that the catalogue and [analytes] know"
@@ -194,7 +201,9 @@ class Layout(Part):
     title: str = ""
     extends: str | None = Field(None, description="name of a layout whose keys this one starts from")
     reader: str = Field(
-        "table", description="container: table (delimited text or workbook), delimited, workbook, targetlynx"
+        "table",
+        description="container: table (delimited text or workbook), delimited, workbook, targetlynx, lcmodel, mwtab, "
+        "dataset (table, SAS transport file or Dataset-JSON)",
     )
     labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
     detect: Detect = Detect()
@@ -203,6 +212,12 @@ class Layout(Part):
     header_row: int | None = Field(None, ge=1, description="1-based; unset: the first row with known headers")
     sheets: tuple[str, ...] = Field((), description="sheets of a workbook; empty: all")
     columns: dict[str, tuple[str, ...]] = Field({}, description="our column -> headers it may have")
+    fallbacks: dict[str, tuple[str, ...]] = Field(
+        {}, description="our column -> headers that are read where its own header is absent or its cell empty"
+    )
+    blank: tuple[str, ...] = Field(
+        (), description="texts that stand for an empty cell in every column, for example NA as R writes it"
+    )
     constants: dict[str, str] = Field({}, description="our column -> text where the export has none")
     wide: Wide | None = None
     values: Values = Values()
@@ -216,7 +231,7 @@ class Layout(Part):
     roles: tuple[RoleRule, ...] = ()
     samples: Samples = Samples()
 
-    @field_validator("columns", "constants")
+    @field_validator("columns", "fallbacks", "constants")
     @classmethod
     def _known_columns(cls, value: dict[str, object]) -> dict[str, object]:
         for name in value:
@@ -224,7 +239,7 @@ class Layout(Part):
                 raise ValueError(f"there is no column {name!r}; there are {', '.join(TEXT_COLUMNS)}")
         return value
 
-    @field_validator("columns", mode="before")
+    @field_validator("columns", "fallbacks", mode="before")
     @classmethod
     def _one_or_many(cls, value: dict[str, object]) -> dict[str, object]:
         return {k: (v,) if isinstance(v, str) else v for k, v in value.items()}

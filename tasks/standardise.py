@@ -13,6 +13,7 @@ from datetime import datetime
 import polars as pl
 
 from schemas.catalogue import Catalogue
+from schemas.export import TEXT_COLUMNS
 from schemas.layout import Layout
 from schemas.result import KEPT_AS_SENT
 from tasks.numbers import NumberStyle, number_style, read_number, read_value
@@ -171,7 +172,11 @@ def standardise(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     sent = [pl.col(name).alias(f"sent_{name}") for name in KEPT_AS_SENT]
     # fill and strip once: an empty text says as little as no text
     stripped = [pl.col(name).str.strip_chars().replace("", None) for name in identity]
-    frame = rows.with_columns(*sent).with_columns(*stripped)
+    frame = rows.with_columns(*sent)
+    if layout.blank:
+        told = pl.col([name for name in TEXT_COLUMNS if name not in ("value", "raw", "defect")])
+        frame = frame.with_columns(pl.when(~told.str.strip_chars().is_in(layout.blank)).then(told))
+    frame = frame.with_columns(*stripped)
     frame = _statuses_and_roles(_look_up_batch(frame, context), context)
     if context.style is None:
         context.style = number_style(frame["value"], layout)

@@ -11,7 +11,17 @@ from typing import Protocol
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers import delimited, targetlynx, workbook
+from tasks.readers import (
+    dataset_json,
+    delimited,
+    lcmodel_csv,
+    lcmodel_table,
+    mwtab,
+    mwtab_json,
+    targetlynx,
+    workbook,
+    xpt,
+)
 from tasks.readers.detect import FAMILIES, Choice, decide
 from tasks.readers.table import Glance
 from tasks.readers.text import HEAD, head_text, read_head
@@ -36,6 +46,12 @@ READERS: dict[str, Reader] = {
     "delimited": delimited,
     "workbook": workbook,
     "targetlynx": targetlynx,
+    "xpt": xpt,
+    "dataset_json": dataset_json,
+    "lcmodel_table": lcmodel_table,
+    "lcmodel_csv": lcmodel_csv,
+    "mwtab_text": mwtab,
+    "mwtab_json": mwtab_json,
 }
 
 

@@ -20,7 +20,12 @@ class Choice:
 
 
 #: readers that stand for several containers: a table is a table in a text file and in a workbook
-FAMILIES = {"table": ("delimited", "workbook")}
+FAMILIES = {
+    "table": ("delimited", "workbook"),
+    "dataset": ("xpt", "dataset_json", "workbook", "delimited"),
+    "lcmodel": ("lcmodel_table", "lcmodel_csv"),
+    "mwtab": ("mwtab_text", "mwtab_json"),
+}
 
 
 def _fit(layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAnalyte) -> tuple[bool, str]:

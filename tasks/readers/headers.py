@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 #: a field longer than this is no header (text cut at a delimiter that is not the file's)
-_LONGEST = 200
+LONGEST = 200
 
 #: a unit written into a header: `Dopamine (nmol/L)`, `Dopamine [ng/mL]`, `Dopamine_ng/mL`, `Dopamine, nM`.
 #: In brackets anything may stand; without them only what looks like a unit, so that `Dopamine_flag` has none.
@@ -31,7 +31,7 @@ def _key(header: str) -> str:
 def key(header: str) -> str:
     """A header without what people write differently: case, spaces, punctuation, accents; empty for a text
     that is too long to be one."""
-    return _key(header) if len(header) <= _LONGEST else ""
+    return _key(header) if len(header) <= LONGEST else ""
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -46,4 +46,4 @@ def _split(header: str, pattern: str | None) -> tuple[str, str] | None:
 
 def split_unit(header: str, pattern: str | None = None) -> tuple[str, str] | None:
     """`Dopamine (nmol/L)` -> (`Dopamine`, `nmol/L`); None where the header states no unit."""
-    return _split(header, pattern) if len(header) <= _LONGEST else None
+    return _split(header, pattern) if len(header) <= LONGEST else None

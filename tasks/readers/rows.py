@@ -59,6 +59,22 @@ def _set_aside(frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading
     return frame.filter(~again) if again.any() else frame
 
 
+def _is_blank(text: pl.Expr, layout: Layout) -> pl.Expr:
+    return text.str.strip_chars().fill_null("").is_in(["", *layout.blank])
+
+
+def _joined(indexes: tuple[int, ...], layout: Layout) -> pl.Expr:
+    """The text of one field as sent, or of several joined: a date and its time in two columns are one text; no
+    more is made of them here."""
+    parts = [pl.col(f"f{index}") for index in indexes]
+    if len(parts) == 1:
+        return parts[0]
+    if layout.blank:
+        blanks = [_is_blank(part, layout) & part.is_not_null() for part in parts]
+        parts = [pl.when(empty).then(pl.lit("")).otherwise(part) for empty, part in zip(blanks, parts, strict=True)]
+    return pl.concat_str(parts, separator=" ").str.strip_chars()
+
+
 def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
     """The text of one of our columns; None where neither the export nor the layout tells it."""
     constant = layout.constants.get(ours)
@@ -66,9 +82,9 @@ def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
         constant = plan.value_unit
     if ours not in plan.columns:
         return None if constant is None else pl.lit(constant)
-    parts = [pl.col(f"f{index}") for index in plan.columns[ours]]
-    # a date and its time in two columns are one text; no more is made of them here
-    text = parts[0] if len(parts) == 1 else pl.concat_str(parts, separator=" ").str.strip_chars()
+    text = _joined(plan.columns[ours], layout)
+    if ours in plan.fallbacks:
+        text = pl.when(_is_blank(text, layout)).then(_joined(plan.fallbacks[ours], layout)).otherwise(text)
     if ours in _FILLED and constant is not None:
         return pl.when(text.str.strip_chars().fill_null("") == "").then(pl.lit(constant)).otherwise(text)
     return text
@@ -91,17 +107,23 @@ def _wide(
     frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading, prefix: str, start: int
 ) -> pl.DataFrame:
     """One result for each filled analyte cell of each record, in the order of the source."""
-    texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS if ours not in ("analyte", "value")}
-    ids = [text.alias(ours) for ours, text in texts.items() if text is not None and ours != "unit"]
-    other = texts["unit"] if texts["unit"] is not None else pl.lit(None, pl.String)
+    texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS if ours != "value"}
+    beside = any(cell.rel_sd is not None for cell in plan.cells)
+    apart = ("unit", "analyte", "rel_sd") if beside else ("unit", "analyte")
+    ids = [text.alias(ours) for ours, text in texts.items() if text is not None and ours not in apart]
+    none = pl.lit(None, pl.String)
+    other, what = (none if (text := texts[ours]) is None else text for ours in ("unit", "analyte"))
     wanted = [f"f{cell.index}" for cell in plan.cells]
     kept = ["row", *(column.meta.output_name() for column in ids)]
     defects = pl.col("defect").is_not_null()
     long = (
         frame.filter(~defects)
-        .select("row", *ids, other.alias("_unit"), *wanted)
-        .unpivot(wanted, index=[*kept, "_unit"], variable_name="_f", value_name="value")
+        .select("row", *ids, other.alias("_unit"), what.alias("_what"), *wanted)
+        .unpivot(wanted, index=[*kept, "_unit", "_what"], variable_name="_f", value_name="value")
     )
+    if beside:  # cell by cell in the same order
+        sds = [(none if c.rel_sd is None else pl.col(f"f{c.rel_sd}")).alias(f"f{c.index}") for c in plan.cells]
+        long = long.with_columns(frame.filter(~defects).select(sds).unpivot(wanted)["value"].alias("rel_sd"))
     filled = long.filter(~_empty("value"))
     reading.skip("empty cell", long.height - filled.height)
     cells = pl.DataFrame(
@@ -114,7 +136,9 @@ def _wide(
         },
         schema={"_f": pl.String, "_at": pl.Int64} | dict.fromkeys(("item", "analyte", "_told"), pl.String),
     )
-    rows = filled.join(cells, on="_f", how="left").with_columns(unit=pl.coalesce("_told", "_unit"))
+    rows = filled.join(cells, on="_f", how="left").with_columns(
+        unit=pl.coalesce("_told", "_unit"), analyte=pl.coalesce("analyte", "_what")
+    )
     bad = frame.filter(defects).select("row", pl.lit(prefix + "record").alias("item"), *ids, "raw", "defect")
     out = pl.concat([rows, bad], how="diagonal").sort("row", "_at", maintain_order=True)
     return as_rows(out)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schemas.export import Unreadable
-from schemas.layout import Layout
-from tasks.readers.headers import key, split_unit
+from schemas.layout import Layout, Wide
+from schemas.names import folded
+from tasks.readers.headers import LONGEST, key, split_unit
 
 #: the header row is looked for in so many records
 HEADER_WITHIN = 30
@@ -50,8 +52,9 @@ class Cell:
     """One analyte column of a wide table."""
 
     index: int  # 0-based field
-    analyte: str
+    analyte: str | None  # None: the row says it
     unit: str | None
+    rel_sd: int | None = None  # 0-based field of its uncertainty
 
 
 @dataclass(frozen=True)
@@ -63,19 +66,25 @@ class Plan:
     columns: Columns  # our column -> its 0-based field, or the two that are joined
     value_unit: str | None = None  # the unit that the header of a long table's value column states
     cells: list[Cell] = field(default_factory=list)  # wide tables only
+    fallbacks: Columns = field(default_factory=dict)  # what is read where the cell in `columns` is empty
 
     @property
     def used(self) -> dict[str, str]:
         """Our column -> their header; the analyte columns of a wide table stand under `value`."""
         used = {ours: " + ".join(self.names[i] for i in indexes) for ours, indexes in self.columns.items()}
+        for ours, indexes in self.fallbacks.items():
+            used[ours] += ", else " + " + ".join(self.names[i] for i in indexes)
         if self.cells:
             used["value"] = " | ".join(self.names[cell.index] for cell in self.cells)
+            beside = dict.fromkeys(cell.rel_sd for cell in self.cells if cell.rel_sd is not None)
+            used |= {"rel_sd": " | ".join(self.names[index] for index in beside)} if beside else {}
         return used
 
     @property
     def unused(self) -> list[str]:
         """Headers of the columns that are not read, in order."""
-        taken = {*(i for indexes in self.columns.values() for i in indexes), *(c.index for c in self.cells)}
+        read = (*self.columns.values(), *self.fallbacks.values())
+        taken = {*(i for indexes in read for i in indexes), *(c.index for c in self.cells), *(c.rel_sd for c in self.cells)}
         return [name for index, name in enumerate(self.names) if index not in taken and name.strip()]
 
 
@@ -91,11 +100,13 @@ class Matched:
     columns: Columns  # our column -> its field, or the two that are joined
     twice: tuple[str, ...]  # our columns whose header stands more than once
     value_unit: str | None = None  # the unit that the value's header states
+    fallbacks: Columns = field(default_factory=dict)  # our column -> what is read where its cell is empty
 
     @property
     def taken(self) -> set[int]:
         """All fields that are ours."""
-        return {index for indexes in self.columns.values() for index in indexes}
+        read = (*self.columns.values(), *self.fallbacks.values())
+        return {index for indexes in read for index in indexes}
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -126,50 +137,75 @@ def match(names: list[str], layout: Layout) -> Matched:
     twice: list[str] = []
     value_unit = None
 
-    def find(ours: str, among: dict[str, list[int]]) -> bool:
-        for keys in _keys(layout.columns.get(ours, ())):
+    fallbacks: Columns = {}
+
+    def find(ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: Columns) -> bool:
+        for keys in _keys(aliases):
             hits = [among[part] for part in keys if part in among]
             if len(hits) == len(keys):
-                columns[ours] = tuple(hit[0] for hit in hits)
+                found[ours] = tuple(hit[0] for hit in hits)
                 if any(len(hit) > 1 for hit in hits):
                     twice.append(ours)
                 return True
         return False
 
     # most records that are looked at are no headers at all
-    for ours in layout.columns if places.keys() & _parts(tuple(layout.columns.values())) else ():
-        find(ours, places)
+    for ours, aliases in layout.columns.items() if places.keys() & _parts(tuple(layout.columns.values())) else ():
+        find(ours, places, aliases, columns)
+    for ours, aliases in layout.fallbacks.items():
+        find(ours, places, aliases, fallbacks if ours in columns else columns)
+        if fallbacks.get(ours) == columns.get(ours):
+            fallbacks.pop(ours, None)
     if "value" not in columns and layout.wide is None:
         units = {index: part for index, name in enumerate(names) if (part := split_unit(name))}
         with_unit: dict[str, list[int]] = {}
         for index, part in units.items():
             with_unit.setdefault(key(part[0]), []).append(index)
-        if find("value", with_unit):
+        if find("value", with_unit, layout.columns.get("value", ()), columns):
             value_unit = units[columns["value"][0]][1]
-    return Matched(columns, tuple(twice), value_unit)
+    return Matched(columns, tuple(twice), value_unit, fallbacks)
 
 
 def _cells(names: list[str], taken: set[int], layout: Layout, is_analyte: IsAnalyte) -> list[Cell]:
-    """The analyte columns of a wide table: those the layout lists and those whose header is an analyte."""
-    if layout.wide is None:
+    """The analyte columns of a wide table: those the layout lists, those that its pattern says, and those whose
+    header is an analyte."""
+    wide = layout.wide
+    if wide is None:
         return []
-    listed = {key(header): analyte for header, analyte in layout.wide.columns.items()}
+    listed = {key(header): analyte for header, analyte in wide.columns.items()}
     known = {key(text) for text in layout.analytes}
+    units = {key(header): unit for header, unit in wide.units.items()}
+    uncertain = _uncertainties(names, wide)
     cells = []
     for index, name in enumerate(names):
-        if index in taken or not key(name):
+        if index in taken or index in uncertain.values() or not key(name):
             continue
-        part = split_unit(name, layout.wide.header)
+        if key(name) in units:
+            cells.append(Cell(index, None, units[key(name)]))
+            continue
+        part = split_unit(name, wide.header)
+        if part and wide.header and wide.every:  # the pattern says it, whatever else the header may be
+            cells.append(Cell(index, *part, uncertain.get(folded(part[0]))))
+            continue
         for text, unit in ((name.strip(), None), *((part,) if part else ())):
+            sd = uncertain.get(folded(text))
             if key(text) in listed:
-                cells.append(Cell(index, listed[key(text)], unit or (part[1] if part else None)))
+                cells.append(Cell(index, listed[key(text)], unit or (part[1] if part else None), sd))
             elif key(text) in known or is_analyte(text):
                 # the brackets of `Noradrenaline (norepinephrine)` hold another name, no unit
-                cells.append(Cell(index, text, None if unit and is_analyte(unit) else unit))
+                cells.append(Cell(index, text, None if unit and is_analyte(unit) else unit, sd))
             else:
                 continue
             break
     return cells
+
+
+def _uncertainties(names: list[str], wide: Wide) -> dict[str, int]:
+    """The folded name of an analyte (`GABA+` is not `GABA`) -> the field of its uncertainty."""
+    if wide.rel_sd is None:
+        return {}
+    found = ((index, re.search(wide.rel_sd, name.strip()[:LONGEST])) for index, name in enumerate(names))
+    return {folded(match["analyte"]): index for index, match in found if match is not None}
 
 
 def lacking(names: list[str], layout: Layout, is_analyte: IsAnalyte) -> list[str]:
@@ -263,7 +299,8 @@ def make_plan(head: Head, header: int, layout: Layout, is_analyte: IsAnalyte) ->
     known = match(names, layout)
     cells = _cells(names, known.taken, layout, is_analyte)
     twice = list(known.twice)
-    headers = [key(names[cell.index]) + (cell.unit or "") for cell in cells]
+    # `GABA` and `GABA+` are two: what a key leaves out may tell two analytes apart
+    headers = [(key(names[cell.index]), folded(cell.analyte or ""), cell.unit or "") for cell in cells]
     if len(set(headers)) < len(headers):
         twice.append("value")
     if twice:
@@ -272,5 +309,5 @@ def make_plan(head: Head, header: int, layout: Layout, is_analyte: IsAnalyte) ->
     if layout.wide is not None and layout.wide.unit_row:
         units = head.records[header] if len(head.records) > header else []
         told = dict(enumerate(unit.strip() for unit in units))
-        cells = [Cell(c.index, c.analyte, c.unit or told.get(c.index) or None) for c in cells]
-    return Plan(header, names, columns, known.value_unit, cells)
+        cells = [replace(c, unit=c.unit or told.get(c.index) or None) for c in cells]
+    return Plan(header, names, columns, known.value_unit, cells, known.fallbacks)
