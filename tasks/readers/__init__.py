@@ -11,7 +11,7 @@ from typing import Protocol
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers import delimited, hl7v2, targetlynx, workbook
+from tasks.readers import delimited, fhir, hl7v2, targetlynx, workbook
 from tasks.readers.detect import FAMILIES, Choice, decide
 from tasks.readers.table import Glance
 from tasks.readers.text import HEAD, head_text, read_head
@@ -37,6 +37,7 @@ READERS: dict[str, Reader] = {
     "workbook": workbook,
     "targetlynx": targetlynx,
     "hl7v2": hl7v2,
+    "fhir": fhir,
 }
 
 

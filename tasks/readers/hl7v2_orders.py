@@ -10,7 +10,7 @@ import re
 
 import polars as pl
 
-from schemas.export import ROWS_SCHEMA, Reading, Unreadable
+from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
 from tasks.readers.hl7v2_fields import (
     DOCUMENTS, SPECIMEN_CODES, Marks, Place, field_of, marks_of, named, pick, place_of, unescaped, unit_of, value_of,
@@ -26,6 +26,8 @@ _CODED = {"specimen": SPECIMEN_CODES, "method": frozenset[str]()}
 #: statuses of an OBX that is no result (table 0085)
 _NO_RESULT = {"O": "order detail without a result", "N": "observation that was not asked for"}
 _TIME = re.compile(r"^\d{8}(?:\d{4}(?:\d{2}(?:\.\d{1,4})?)?)?([+-]\d{4})?$")
+#: distinct texts kept in memory
+_REMEMBERED = 20_000
 CUT = "cut off"
 
 
@@ -55,7 +57,8 @@ class Orders:
         self.messages = 0
         self.batches_open = 0
         self.out: list[dict] = []
-        self._names: dict[str, tuple[str, str]] = {}
+        self._names: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self._texts: dict[tuple[str, int, str], str] = {}
 
     def take(self, number: int, text: str, ended: bool) -> None:
         """One segment, with the lines that continue it. `ended`: it has a line end, so it is whole."""
@@ -80,7 +83,10 @@ class Orders:
 
     def _message(self, parts: list[str], marks: Marks) -> None:
         self.finish()
-        self.marks, self._names = marks, {}
+        if marks != self.marks:
+            self._names.clear()
+            self._texts.clear()
+        self.marks = marks
         self.group = Group()
         self.group.around["MSH"] = parts
         self.order_comes_first, self.seen_order, self.orc = True, False, None
@@ -145,18 +151,11 @@ class Orders:
             self.reading.skip("attached document" if kind in DOCUMENTS else _NO_RESULT[status])
             self.last = []
             return
-        field = field_of(parts, 3)
-        if (found := self._names.get(field)) is None:
-            analyte, code = named(field, marks)
-            if len(self._names) > 20_000:
-                self._names.clear()
-            found = self._names[field] = (self._plain(analyte), self._plain(code))
-        analyte, code = found
+        analyte, code, unit = self._what(field_of(parts, 3), field_of(parts, 6))
         value = parts[5] if len(parts) > 5 else ""
         mark = marks.repetition
         if len(self.group.rows) + value.count(mark or "\0") >= _LARGEST_ORDER:
             raise Unreadable(f"an order with more than {_LARGEST_ORDER} values")
-        unit = self._plain(unit_of(field_of(parts, 6), marks))
         limits = self._plain(field_of(parts, 7)) or None
         # what a value beyond the scale cannot say itself, because NM holds a number only
         flag = field_of(parts, 8)
@@ -176,6 +175,17 @@ class Orders:
         self.group.rows += self.last
         if not ended and not self._is_whole(parts, (14, 19), enough=11):
             self._cut(text)
+
+    def _what(self, field: str, unit: str) -> tuple[str, str, str]:
+        """Name, code and unit; labs repeat them in every message."""
+        key = (field, unit)
+        if (found := self._names.get(key)) is None:
+            if len(self._names) > _REMEMBERED:
+                self._names.clear()
+            analyte, code = named(field, self.marks)
+            found = (self._plain(analyte), self._plain(code), self._plain(unit_of(unit, self.marks)))
+            self._names[key] = found
+        return found
 
     def _is_whole(self, parts: list[str], times: tuple[int, ...], enough: int) -> bool:
         """Whether the last segment of a file, which has no line end, says all that is read from it.
@@ -261,10 +271,21 @@ class Orders:
         self.out += rows
 
     def _inside(self, place: Place, parts: list[str], ours: str) -> str:
-        return self._plain(pick(place, parts, self.marks, _CODED.get(ours)))
+        """What an OBX says at a place; most say nothing, and most others what those before them said."""
+        field = parts[place.field] if place.field < len(parts) else ""
+        if not field:
+            return ""
+        key = (ours, place.field, field)
+        if (found := self._texts.get(key)) is None:
+            if len(self._texts) > _REMEMBERED:
+                self._texts.clear()
+            found = self._texts[key] = self._plain(pick(place, parts, self.marks, _CODED.get(ours)))
+        return found
 
     def frame(self) -> pl.DataFrame:
         """The rows found since the last call."""
         rows, self.out = self.out, []
-        columns = {name: [row.get(name) for row in rows] for name in ROWS_SCHEMA}
-        return pl.DataFrame(columns, schema=ROWS_SCHEMA)
+        told = {name for name in ROWS_SCHEMA if name in rows[0]} | {*self.places, *self.layout.constants}
+        frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in ROWS_SCHEMA if name in told},
+                             schema={name: kind for name, kind in ROWS_SCHEMA.items() if name in told})  # fmt: skip
+        return as_rows(frame)
