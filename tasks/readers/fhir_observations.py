@@ -25,6 +25,18 @@ _DEEPEST = 5
 _MOST_TYPES = 200
 
 
+#: the path that stands for the reference to the specimen itself
+_REFERENCE: tuple[tuple[str, ...], ...] = (("reference",),)
+_NONE: frozenset[str] = frozenset()
+
+
+def _path(element: str) -> tuple[tuple[str, ...], ...]:
+    """`Specimen.collection.collected` -> the names that each step below the resource may have."""
+    if element == "Specimen.reference":
+        return _REFERENCE
+    return tuple(tuple(name + suffix for suffix in _SUFFIXES) for name in element.split(".")[1:])
+
+
 class Resources:
     """The resources of a document by what refers to them."""
 
@@ -86,12 +98,15 @@ class Observations:
         self._types: set[str] = set()
         if wrong := [name for name in layout.columns if name in _OWN]:
             raise Unreadable(f"layout {layout.name}: {', '.join(wrong)} cannot be taken from elsewhere")
-        self._sources: list[tuple[str, list[tuple[str, list[str]]]]] = []
+        self._sources: list[tuple[str, list[tuple[str, tuple[tuple[str, ...], ...]]]]] = []
         for ours, elements in layout.columns.items():
             found = [_ELEMENT.match(text) for text in elements]
             if not all(found):
                 raise Unreadable(f"layout {layout.name}: {ours} names no element such as Observation.issued")
-            self._sources.append((ours, [(f[1], f[2][1:].split(".")) for f in found if f]))
+            self._sources.append((ours, [(f[1], _path(f[0])) for f in found if f]))
+        # what is left of it for an Observation without panel, report or specimen: nearly all of NDJSON
+        self._alone = [(ours, [e for e in elements if e[0] == "Observation" or e[1] is _REFERENCE])
+                       for ours, elements in self._sources]  # fmt: skip
         self._constants = {k: v for k, v in layout.constants.items() if k != "value"}
 
     def top(self, number: int, resource: Any, otherwise: str) -> None:
@@ -136,10 +151,11 @@ class Observations:
         self.reading.skip(f"{prefix}{kind} resource")
 
     def _observation(self, number: int, prefix: str, resource: dict, holder: dict) -> None:
-        components = many(resource.get("component"))
+        components = many(resource["component"]) if "component" in resource else []
         value = value_of(resource)
-        if name := no_result(resource):
-            self.reading.skip(f"Observation with a value that is no result: {name}")
+        name = no_result(resource) if value[2] else None
+        if name:
+            self.reading.skip(f"Observation whose value is a {name}")
             if not components:
                 return
         has_own = value != (None, None, None) and not name
@@ -151,13 +167,19 @@ class Observations:
         parts += [(str(at), part, value_of(part)) for at, part in enumerate(components, start=1)]
         notes = comment_of(resource)
         for item, part, (said, unit, defect) in parts:
-            analyte, code = named(part.get("code"))
-            low, high = limits(part, unit)
-            row = shared | {"item": prefix + item, "analyte": analyte, "code": code, "value": flagged(part, said)}
-            unit = unit or self._constants.get("unit")
-            row |= {"unit": unit, "ref_low": low, "ref_high": high, "defect": defect}
-            row["raw"] = raw_of(part) if defect else None
-            row["comment"] = notes if part is resource else "\n".join(filter(None, (notes, comment_of(part)))) or None
+            row: dict = dict(shared)
+            row["item"] = prefix + item
+            row["analyte"], row["code"] = named(part.get("code"))
+            row["value"] = flagged(part, said) if "interpretation" in part else said
+            if "referenceRange" in part:
+                row["ref_low"], row["ref_high"] = limits(part, unit)
+            if unit:
+                row["unit"] = unit
+            if defect:
+                row["defect"], row["raw"] = defect, raw_of(part)
+            own = notes if part is resource else "\n".join(filter(None, (notes, comment_of(part))))
+            if own:
+                row["comment"] = own
             self.rows.append(row)
 
     def _chain(self, resource: dict) -> tuple[list[dict], list[dict]]:
@@ -170,45 +192,65 @@ class Observations:
         reports = [self.resources.report.get(id(one)) for one in (resource, *panels)]
         return panels, [report for report in reports if report is not None][:1]
 
-    def _specimen(self, holders: list[dict], reports: list[dict], within: dict) -> tuple[str | None, dict]:
+    def _specimen(self, holders: list[dict], reports: list[dict], within: dict) -> tuple[str | None, dict | None]:
         """The reference to the specimen and what it means. A report's counts where it names one only."""
-        references = [some(one["specimen"]) for one in holders if isinstance(one.get("specimen"), dict)]
-        references += [listed[0] for one in reports if len(listed := many(one.get("specimen"))) == 1]
-        if not references:
-            return None, {}
-        text = text_of(references[0].get("reference"))
-        found = self.resources.find(references[0], within) or {}
-        if text is None or text.startswith("#"):
-            text = text_of(some(references[0].get("identifier")).get("value"))
-        return text, found
+        for one in (*holders, *reports):
+            said = one.get("specimen")
+            reference = said[0] if isinstance(said, list) and len(said) == 1 else said
+            if isinstance(reference, dict):
+                text = text_of(reference.get("reference"))
+                found = self.resources.find(reference, within)
+                if text is None or text[0] == "#":
+                    text = text_of(some(reference.get("identifier")).get("value"))
+                return text, found
+        return None, None
 
     def _around(self, resource: dict, within: dict) -> dict[str, str]:
-        panels, reports = self._chain(resource) if self.resources.panel or self.resources.report else ([], [])
-        reference, specimen = self._specimen([resource, *panels], reports, within)
-        holders = {"Observation": [resource], "panel": panels, "DiagnosticReport": reports, "Specimen": [specimen]}
+        panels: list[dict] = []
+        reports: list[dict] = []
+        if self.resources.panel or self.resources.report:
+            panels, reports = self._chain(resource)
+        own = [resource]
+        reference, specimen = self._specimen([*own, *panels], reports, within)
+        sources = self._sources if panels or reports or specimen is not None else self._alone
+        holders = {"Observation": own, "panel": panels, "DiagnosticReport": reports,
+                   "Specimen": [] if specimen is None else [specimen]}  # fmt: skip
         out: dict[str, str] = {}
-        for ours, elements in self._sources:
+        for ours, elements in sources:
+            systems = SPECIMEN_CODES if ours == "specimen" else _NONE
             for kind, path in elements:
-                if kind == "Specimen" and path == ["reference"]:
+                text = None
+                if path is _REFERENCE:
                     text = reference
                 else:
-                    found = (self._element(one, path, within, ours) for one in holders[kind])
-                    text = next((said for said in found if said), None)
+                    for one in holders[kind]:
+                        if text := self._element(one, path, within, systems):
+                            break
                 if text:
                     out[ours] = text
                     break
         return out
 
-    def _element(self, holder: dict, path: list[str], within: dict, ours: str) -> str | None:
+    def _element(self, holder: dict, path: tuple[tuple[str, ...], ...], within: dict, systems: frozenset) -> str | None:
+        """The text of an element; each step of the path has the names that it may have."""
         value: Any = holder
-        for name in path:
+        for names in path:
             if isinstance(value, list):
                 value = value[0] if value else None
             if not isinstance(value, dict):
                 return None
-            value = next((value[name + suffix] for suffix in _SUFFIXES if name + suffix in value), None)
-        text = element_text(value, SPECIMEN_CODES) if ours == "specimen" else element_text(value)
-        if text and text.startswith("#") and isinstance(value, dict):
+            for name in names:
+                if name in value:
+                    value = value[name]
+                    break
+            else:
+                return None
+        if isinstance(value, str):
+            return value or None
+        if not systems and isinstance(value, dict) and (text := value.get("reference")).__class__ is str and text[:1] != "#":
+            return text or None
+        text = element_text(value, systems)
+        if text and text[0] == "#" and isinstance(value, dict):
             # the name of a contained resource means something in this one only
             return element_text(some(self.resources.find(value, within)).get("identifier"))
         return text

@@ -17,11 +17,11 @@ SPECIMEN_CODES = frozenset({
     "http://hl7.org/fhir/v2/0487", "http://terminology.hl7.org/CodeSystem/v2-0070",
 })  # fmt: skip
 _NONE: frozenset[str] = frozenset()
-#: value[x] that is a document or points at one, and a curve
+#: value[x] that is a document, points at something, or is a curve
 _NO_RESULT = {"valueAttachment": "attached document", "valueReference": "reference", "valueSampledData": "curve"}
-_TEXTS = ("valueString", "valueInteger", "valueInteger64", "valueBoolean", "valueDecimal", "valueDateTime",
-          "valueTime", "valueInstant", "valueDate", "valueCode")  # fmt: skip
-UNKNOWN_TYPE = "a value of an unknown type"
+_TEXTS = frozenset({"valueString", "valueInteger", "valueInteger64", "valueBoolean", "valueDecimal", "valueDateTime",
+                    "valueTime", "valueInstant", "valueDate", "valueCode"})  # fmt: skip
+_VALUES = _TEXTS | _NO_RESULT.keys() | {"valueQuantity", "valueCodeableConcept", "valueRange", "valueRatio", "valuePeriod"}
 SEVERAL = "several values in one"
 
 
@@ -39,8 +39,10 @@ def many(value: Any) -> list[dict]:
 
 def text_of(value: Any) -> str | None:
     """A string or a number as text; None for anything else and for nothing."""
-    if isinstance(value, str):
+    if value.__class__ is str:
         return value or None
+    if value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, (int, float)) else None
@@ -118,12 +120,13 @@ def _ratio(value: dict) -> tuple[str | None, str | None]:
 
 def value_of(element: dict) -> tuple[str | None, str | None, str | None]:
     """(value, unit, what is wrong) of an Observation or a component; all None where it has no value."""
-    keys = [key for key in element if key.startswith("value") and key[5:6].isupper()]
+    keys = element.keys() & _VALUES
     if not keys:
         return None, None, None
     if len(keys) > 1:
         return None, None, SEVERAL
-    key, value = keys[0], element[keys[0]]
+    key = keys.pop()
+    value = element[key]
     if key == "valueQuantity":
         return (*_quantity(some(value)), None)
     if key == "valueCodeableConcept":
@@ -136,7 +139,7 @@ def value_of(element: dict) -> tuple[str | None, str | None, str | None]:
         return (*_ratio(some(value)), None)
     if key == "valuePeriod":
         return " - ".join(filter(None, (text_of(some(value).get(end)) for end in ("start", "end")))), None, None
-    return None, None, UNKNOWN_TYPE
+    return None, None, f"no result but a {_NO_RESULT[key]}"
 
 
 def no_result(element: dict) -> str | None:
@@ -155,15 +158,14 @@ def flagged(element: dict, value: str | None) -> str | None:
 
 def limits(element: dict, unit: str | None) -> tuple[str | None, str | None]:
     """The reference limits, in the unit of the value; none where several ranges could be meant (by age, by sex)."""
-    ranges = many(element.get("referenceRange"))
+    ranges = many(element["referenceRange"])
     if len(ranges) > 1:
         normal = [r for r in ranges if "normal" in [c.get("code") for c in many(some(r.get("type")).get("coding"))]]
         ranges = normal if len(normal) == 1 else []
     if not ranges:
         return None, None
     low, high = some(ranges[0].get("low")), some(ranges[0].get("high"))
-    ends = [text_of(end.get("value")) if unit_of(end) in (None, unit) or end.get("unit") == unit else None
-            for end in (low, high)]  # fmt: skip
+    ends = [text_of(end.get("value")) if end and unit_of(end) in (None, unit) else None for end in (low, high)]
     if ends == [None, None]:
         return (None, None) if low or high else (text_of(ranges[0].get("text")), None)
     return ends[0], ends[1]
@@ -171,6 +173,8 @@ def limits(element: dict, unit: str | None) -> tuple[str | None, str | None]:
 
 def comment_of(element: dict) -> str | None:
     """Notes, why there is no value, and what modifies the meaning of the whole (a haemolysed specimen)."""
+    if "note" not in element and "dataAbsentReason" not in element and "modifierExtension" not in element:
+        return None
     said = [text_of(note.get("text")) for note in many(element.get("note"))]
     if "dataAbsentReason" in element and (why := concept(element["dataAbsentReason"])):
         said.append(f"no value: {why}")
