@@ -61,9 +61,26 @@ def _parsed(texts: pl.Series, times: Times) -> pl.DataFrame:
     return out
 
 
+_DIGITS = {"%Y": r"\d{4}", "%m": r"\d{2}", "%d": r"\d{2}", "%H": r"\d{2}", "%M": r"\d{2}", "%S": r"\d{2}",
+           "%y": r"\d{2}", "%j": r"\d{3}", "%.f": r"(?:\.\d+)?", "%z": r"(?:[+-]\d{2}:?\d{2}|Z)"}  # fmt: skip
+
+
+@cache
+def _exact(form: str) -> str | None:
+    """A regular expression for a format whose marks touch, such as `%Y%m%d%H%M`; None for others.
+
+    strptime takes one digit where two belong, so that `20241015123` would be three minutes past twelve."""
+    if not re.search(r"%[YmdHMSyj]%[mdHMSyj]", form):
+        return None
+    parts = re.findall(r"%[-_0]?\.?[A-Za-z]|[\s\S]", form)
+    return "^" + "".join(_DIGITS.get(p, ".+" if p[0] == "%" else re.escape(p)) for p in parts) + "$"
+
+
 def _by_format(out: pl.DataFrame, form: str, locale: str) -> pl.DataFrame:
     """Fill what is still unread with the texts that `form` reads."""
     todo = out.filter(pl.col("local").is_null())["text"].drop_nulls()
+    if exact := _exact(form):
+        todo = todo.filter(todo.str.contains(exact))
     if todo.is_empty():
         return out
     plain = todo

@@ -14,6 +14,8 @@ from schemas.layout import Layout
 from tasks.readers import (
     dataset_json,
     delimited,
+    fhir,
+    hl7v2,
     lcmodel_csv,
     lcmodel_table,
     mwtab,
@@ -52,6 +54,8 @@ READERS: dict[str, Reader] = {
     "lcmodel_csv": lcmodel_csv,
     "mwtab_text": mwtab,
     "mwtab_json": mwtab_json,
+    "hl7v2": hl7v2,
+    "fhir": fhir,
 }
 
 
