@@ -11,7 +11,7 @@ from typing import Protocol
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers import delimited, targetlynx, workbook
+from tasks.readers import analyst, delimited, masshunter, quandata, shimadzu, targetlynx, workbook
 from tasks.readers.detect import FAMILIES, Choice, decide
 from tasks.readers.table import Glance
 from tasks.readers.text import HEAD, head_text, read_head
@@ -36,6 +36,10 @@ READERS: dict[str, Reader] = {
     "delimited": delimited,
     "workbook": workbook,
     "targetlynx": targetlynx,
+    "quandata": quandata,
+    "masshunter": masshunter,
+    "analyst": analyst,
+    "shimadzu": shimadzu,
 }
 
 

@@ -74,9 +74,20 @@ def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
     return text
 
 
+def _in_parts(value: pl.Expr, unit: pl.Expr | None, pattern: str) -> dict[str, pl.Expr]:
+    """Value and unit of cells that hold both; a cell that the pattern does not fit stays as it is."""
+    names = [name for name in ("unit", "before") if f"(?P<{name}>" in pattern]
+    groups = value.str.strip_chars().str.extract_groups(pattern)
+    told = [groups.struct.field(name) for name in names]
+    rest = [] if unit is None else [unit]
+    return {"value": pl.coalesce(groups.struct.field("value"), value), "unit": pl.coalesce(*told, *rest)}
+
+
 def _long(frame: pl.DataFrame, plan: Plan, layout: Layout, prefix: str) -> pl.DataFrame:
     """One result for each record."""
     texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS}
+    if layout.values.parts is not None and texts["value"] is not None:
+        texts |= _in_parts(texts["value"], texts["unit"], layout.values.parts)
     return as_rows(
         frame.select(
             pl.col("row"),

@@ -17,6 +17,9 @@ IsAnalyte = Callable[[str], bool]
 #: our column -> its 0-based field, or the two fields that are joined
 Columns = dict[str, tuple[int, ...]]
 
+#: the unit of a peak area
+RESPONSE = "{area}"
+
 #: what stands under a header such as `Sample Type`, which some use for the role and some for the specimen
 _ROLES = frozenset(
     """
@@ -146,6 +149,13 @@ def match(names: list[str], layout: Layout) -> Matched:
             with_unit.setdefault(key(part[0]), []).append(index)
         if find("value", with_unit):
             value_unit = units[columns["value"][0]][1]
+    for header in layout.response if "value" not in columns else ():
+        if at := places.get(key(header)):
+            # the unit column, if any, is the one of concentrations
+            columns = {ours: where for ours, where in columns.items() if ours != "unit"} | {"value": (at[0],)}
+            value_unit = RESPONSE
+            twice += ["value"] if len(at) > 1 else []
+            break
     return Matched(columns, tuple(twice), value_unit)
 
 
@@ -179,9 +189,10 @@ def lacking(names: list[str], layout: Layout, is_analyte: IsAnalyte) -> list[str
     no `detect.headers`, a sample must be told as well: that much keeps prose from being a table.
     """
     keys = {key(name) for name in names}
-    lack = [f"header {header!r}" for header in layout.detect.headers if key(header) not in keys]
+    wanted = {header: {key(either) for either in header.split(" | ")} for header in layout.detect.headers}
+    lack = [f"header {header!r}" for header, either in wanted.items() if not either & keys]
     found = match(names, layout)
-    there = {*found.columns, *layout.constants}
+    there = {*found.columns, *layout.constants, layout.sheet}
     if "sample" not in there and not layout.detect.headers:
         lack.append("sample")
     if layout.wide is not None:
