@@ -25,11 +25,14 @@ _FRACTION = r"^([0-9]+/[1-9][0-9]*|[0-9]*[1-9][0-9]*(\.[0-9]+)?|0\.0*[1-9][0-9]*
 _WORDS = r"^([a-z][a-z -]*(\|[a-z][a-z -]*)*)?$"
 _BASES = (
     "per_volume|per_creatinine|per_wet_mass|per_protein|per_platelets|per_hour|per_24h|"
-    "mrs_water|mrs_per_tcr|amount"
+    "mrs_water|mrs_per_tcr|amount|response"
 )
 #: the only rule over several columns of a row
 _WHOLE_ROW_RULE = "must say why it is not computed, and only then"
-_KINDS = "substance|mass|arbitrary|institutional|number|volume|time"
+_KINDS = (
+    "substance|mass|arbitrary|institutional|number|volume|time|"
+    "area|area ratio|comparable area|comparable area ratio"
+)
 
 
 def _matching(pattern: str, description: str) -> Any:
@@ -163,7 +166,7 @@ class Roles(_File):
     """Texts for what an injection or specimen is."""
 
     text: str = _matching(_TEXT, "as instruments write it")
-    role: str = _one_of("sample|qc|calibrator|blank|internal standard", "role")
+    role: str = _one_of("sample|qc|calibrator|blank|internal standard|qualifier", "role")
 
 
 class MetricSynonyms(_File):

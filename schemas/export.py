@@ -36,7 +36,7 @@ TEXT_COLUMNS: dict[str, str] = {
     "ref_low": "lower reference limit, or the whole range as in 35-104, <7.2, >7.2",
     "ref_high": "upper reference limit",
     "status": "preliminary, final, corrected or withdrawn, as sent",
-    "role": "sample, QC, calibrator, blank or internal standard, as sent",
+    "role": "sample, QC, calibrator, blank, internal standard or qualifier, as sent",
     "run": "batch or run of the instrument",
     "comment": "free text beside the value (PHI)",
     "raw": "the whole record as sent, only where it could not be cut into fields",

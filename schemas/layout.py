@@ -52,7 +52,9 @@ class Detect(Part):
     """By what an export is recognised, from the head of its content only."""
 
     starts: str | None = Field(None, description="regular expression that the first lines must match")
-    headers: tuple[str, ...] = Field((), description="headers that must all be there, in any order")
+    headers: tuple[str, ...] = Field(
+        (), description="headers that must all be there, in any order; `A | B` asks for either"
+    )
     always: bool = Field(False, description="fits whatever the reader can read")
 
 
@@ -67,7 +69,8 @@ class Values(Part):
         description="below an unknown limit, unless lloq says it",
     )
     below: tuple[str, ...] = Field(
-        ("<LLOQ", "<LOQ", "<LOD", "BLQ", "BLOQ", "BQL", "<LLQ"), description="below the lower limit"
+        ("<LLOQ", "<LOQ", "<LOD", "BLQ", "BLOQ", "BQL", "<LLQ", "trace", "traces", "Spuren"),
+        description="below the lower limit",
     )
     above: tuple[str, ...] = Field((">ULOQ", ">ULQ", "ALQ", "AQL"), description="above the upper limit")
     lloq: dict[str, float] = Field(
@@ -78,6 +81,11 @@ class Values(Part):
     )
     zero_is_not_detected: bool = Field(False, description="0 means not detected")
     rel_sd: Literal["percent", "fraction"] = Field("percent", description="how rel_sd is written")
+    parts: str | None = Field(
+        None,
+        description="regular expression for cells that hold more than the value (`12.3 nM`), with the group "
+        "value and the groups unit or before: what stands behind or before the value is its unit",
+    )
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Values:
@@ -130,7 +138,7 @@ class RoleRule(Part):
 
     column: str = Field(description="one of our columns, for example sample or analyte")
     matches: str = Field(description="regular expression, found anywhere, without regard to case")
-    role: Literal["sample", "qc", "calibrator", "blank", "internal standard"]
+    role: Literal["sample", "qc", "calibrator", "blank", "internal standard", "qualifier"]
 
     @field_validator("column")
     @classmethod
@@ -219,6 +227,13 @@ class Layout(Part):
         (), description="texts that stand for an empty cell in every column, for example NA as R writes it"
     )
     constants: dict[str, str] = Field({}, description="our column -> text where the export has none")
+    sheet: str | None = Field(None, description="our column that the name of a sheet fills, such as analyte")
+    response: tuple[str, ...] = Field(
+        (), description="headers of peak areas, read as results of basis response where there is no value"
+    )
+    comparable_response: bool = Field(
+        False, description="peak areas of one sample may be ratioed with each other"
+    )
     wide: Wide | None = None
     values: Values = Values()
     times: Times = Times()
@@ -237,6 +252,13 @@ class Layout(Part):
         for name in value:
             if name not in TEXT_COLUMNS or name in ("raw", "defect"):
                 raise ValueError(f"there is no column {name!r}; there are {', '.join(TEXT_COLUMNS)}")
+        return value
+
+    @field_validator("sheet")
+    @classmethod
+    def _known_column(cls, value: str | None) -> str | None:
+        if value is not None:
+            cls._known_columns({value: None})
         return value
 
     @field_validator("columns", "fallbacks", mode="before")

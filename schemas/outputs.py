@@ -125,7 +125,7 @@ _QUARANTINE = (
     Column("row", pl.Int64, "1-based row in the export", required=True),
     Column("item", pl.String, "which value of that row", required=True),
     Column("layout", pl.String, "layout that it was read with", required=True),
-    Column("role", pl.String, "sample, qc, calibrator, blank or internal standard"),
+    Column("role", pl.String, "sample, qc, calibrator, blank, internal standard or qualifier"),
     Column("reason", pl.String, "reason; a row with several reasons stands once for each", required=True),
     Column("mend", pl.String, "how to mend it", required=True),
 )

@@ -194,7 +194,7 @@ class Catalogue:
         return self._statuses.get(folded(text)) if text else None
 
     def role(self, text: str | None) -> str | None:
-        """sample, qc, calibrator, blank or internal standard, or None where `text` is none of them."""
+        """sample, qc, calibrator, blank, internal standard, qualifier, or None where `text` is none of them."""
         return self._roles.get(folded(text)) if text else None
 
     # ---- guards and layouts

@@ -52,9 +52,19 @@ _CANONICAL: dict[tuple[str, str], tuple[str, Fraction]] = {
     ("per_24h", "volume"): ("L/(24.h)", Fraction(1)),
     ("mrs_water", "institutional"): ("{i.u.}", Fraction(1)),
     ("mrs_per_tcr", "number"): ("1/{tCr}", Fraction(1)),
+    ("response", "area"): ("{area}", Fraction(1)),
+    ("response", "area ratio"): ("{area_ratio}", Fraction(1)),
+    ("response", "comparable area"): ("{area,comparable}", Fraction(1)),
+    ("response", "comparable area ratio"): ("{area_ratio,comparable}", Fraction(1)),
     ("amount", "number"): ("1", Fraction(1)),
     ("amount", "volume"): ("L", Fraction(1)),
     ("amount", "time"): ("h", Fraction(1)),
+}
+
+#: kinds of amount that need no denominator -> their basis; all others are of basis `amount`
+_OWN_BASIS = {
+    "institutional": "mrs_water",
+    **{kind: basis for basis, kind in _CANONICAL if basis == "response"},
 }
 
 
@@ -213,7 +223,7 @@ def read_unit(text: str | None, tables: UnitTables) -> tuple[Unit | None, str | 
     capitals = cleaned.upper() == cleaned
     amount = tables.amounts.get(_looked_up(before or "1", tables.amount_spellings, capitals) or "")
     if amount is not None and not slash:
-        basis = "mrs_water" if amount.kind == "institutional" else "amount"
+        basis = _OWN_BASIS.get(amount.kind, "amount")
         if (basis, amount.kind) not in _CANONICAL:  # a bare `ug` or `nmol`
             return None, UNIT_WITHOUT_BASIS
         return Unit(amount.ucum, basis, amount.kind, amount.factor), None
@@ -284,6 +294,14 @@ def canonical(unit: Unit, molar_mass_g_per_mol: float | None) -> tuple[float, st
     if found is None:
         return None
     return float(factor * found[1]), found[0]
+
+
+def as_comparable(unit: Unit) -> Unit:
+    """A peak area of which a layout says that it may be ratioed with the others of its sample."""
+    if unit.basis != "response" or unit.kind.startswith("comparable "):
+        return unit
+    ucum = unit.ucum.replace("}", ",comparable}")
+    return Unit(ucum, unit.basis, f"comparable {unit.kind}", unit.factor)
 
 
 def ratio_factor(text: str, wanted: str, tables: UnitTables) -> Fraction | None:

@@ -18,6 +18,8 @@ from tasks.current import Current
 
 UNCENSORED, BELOW, ABOVE, BOUNDED = "uncensored", "below", "above", "bounded"
 UNDETERMINED, ABSENT = "undetermined", "absent"
+#: Basis of a metric of peak areas: no amount, so it stands in no panel beside ratios of amounts.
+RESPONSE = "response"
 
 #: Units that both sides may be in, in the order of preference (molar, then MRS and what has no molar mass).
 UNITS = {
@@ -31,6 +33,9 @@ UNITS = {
 }
 #: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
 _MRS_UNITS = ("{i.u.}", "1/{tCr}")
+#: Units of peak areas. Only what a layout calls comparable is ever ratioed, and only with its like.
+_COMPARABLE = ("{area,comparable}", "{area_ratio,comparable}")
+_RESPONSES = ("{area}", "{area_ratio}", *_COMPARABLE)
 _URINE = ("urine", "urine_24h", "urine_timed", "dried_urine")
 _CREATININE_G_PER_L = (0.3, 3.0)  # WHO limits, as quoted by Biomed Environ Sci 2022;35:899
 _CREATININE_MOLAR_MASS = 113.12  # g/mol
@@ -189,8 +194,11 @@ class _Sides:
             for name in self.have
             if name.split("|")[0] in self.components and name.endswith("|low")
         }
+        no_moles = _MRS_UNITS if self.metric.molar_required else known
         others = sorted(
-            unit for unit in known - set(UNITS) if not self.metric.molar_required or unit in _MRS_UNITS
+            unit
+            for unit in known - set(UNITS)
+            if unit in _COMPARABLE or (unit in no_moles and unit not in _RESPONSES)
         )
         return [unit for unit in UNITS if unit in known] + others
 
@@ -236,7 +244,9 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
             ends[f"{name}_{end}"] = _sum(parts) if sides.formula.kind == "ratio" else mean
     all_in = [_per_volume(sides, n) if converted else _interval(sides, n, unit) for n in sides.components]
     zero = pl.any_horizontal((high == 0) for _, high in all_in)
-    basis = UNITS.get(unit, unit) + (", converted with the sample's creatinine" if converted else "")
+    basis = (RESPONSE if unit in _RESPONSES else UNITS.get(unit, unit)) + (
+        ", converted with the sample's creatinine" if converted else ""
+    )
     return pl.struct(
         (low * scale).alias("low"), (high * scale).alias("high"),
         (wide_low * scale).alias("wide_low"), (wide_high * scale).alias("wide_high"),
@@ -293,6 +303,9 @@ def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
             )
         )
     nothing = figures.struct.field("low").is_null()
+    areas = pl.all_horizontal(
+        pl.any_horizontal(sides.present(c, unit) for unit in _RESPONSES) for c in sides.components
+    )
     # a denominator so small that the ratio overflows is as good as zero
     zero_denominator = figures.struct.field("low") == math.inf
     balance_zero = figures.struct.field("zero") & pl.lit(sides.formula.kind == "balance")
@@ -302,6 +315,7 @@ def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
     return pl.coalesce(
         refused, pl.when(missing != "").then(missing), clock,
         pl.when(nothing & incomplete).then(pl.lit("incomplete 24 h collection")),
+        pl.when(nothing & areas).then(pl.lit("peak areas that no layout calls comparable")),
         pl.when(nothing).then(pl.lit("different basis")),
         pl.when(balance_zero).then(pl.lit("zero in a log-ratio balance")),
         pl.when(zero_denominator).then(pl.lit("zero denominator")),

@@ -10,11 +10,13 @@ import polars as pl
 
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
-from tasks.balance import compute, incomplete_24h, unusual_creatinine, wide
+from tasks.balance import RESPONSE, compute, formula_of, incomplete_24h, unusual_creatinine, wide
 from tasks.current import Current
 from tasks.validate import RULES
 
 _UNUSUAL = "creatinine outside 0.3 to 3.0 g/L"
+#: scale of a metric -> the UCUM unit of a ratio of equal units times that scale
+_OF_NUMBERS = {1.0: "1", 100.0: "%", 1000.0: "10*-3", 1_000_000.0: "10*-6"}
 _INCOMPLETE = "incomplete 24 h collection"
 
 #: What `current` and the published results need of a ledger row.
@@ -68,9 +70,14 @@ def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> di
         .join(samples, on="sample_key")
         .join(flags, on="sample_key", how="left")
         .join(about, on="metric")
+        .with_columns(
+            pl.when(pl.col("basis") == RESPONSE).then("response_unit").otherwise("unit").alias("unit")
+        )
         .with_columns(label.otherwise("compartment").alias("label"))
     )
-    values = metrics.lazy().drop_nulls("value").select("sample_key", "metric", "value")
+    # a panel has no column for the basis, so a ratio of peak areas must not stand among ratios of amounts
+    of_amounts = metrics.lazy().filter(pl.col("basis").ne_missing(RESPONSE))
+    values = of_amounts.drop_nulls("value").select("sample_key", "metric", "value")
     columns = [pl.when(pl.col("metric") == name).then("value").alias(name) for name in about["metric"]]
     one_row = values.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max()).collect()
     panels = samples.join(one_row, on="sample_key", how="left")
@@ -111,11 +118,19 @@ def _flags(now: Current) -> pl.DataFrame:
 def _about_metrics(catalogue: Catalogue) -> pl.DataFrame:
     names = ("name", "unit", "evidence_grade", "citation")
     rows = [
-        {"metric": m.id, "studied_in": "|".join(m.studied_in)} | {name: getattr(m, name) for name in names}
+        {
+            "metric": m.id,
+            "studied_in": "|".join(m.studied_in),
+            # what the scale makes of areas over areas: `umol/mmol` would speak of amounts
+            "response_unit": _OF_NUMBERS.get(formula_of(m).scale, "1"),
+        }
+        | {name: getattr(m, name) for name in names}
         for m in catalogue.metrics.values()
         if m.computed
     ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(("metric", "studied_in", *names), pl.String))
+    return pl.DataFrame(
+        rows, schema=dict.fromkeys(("metric", "studied_in", "response_unit", *names), pl.String)
+    )
 
 
 def quarantine(lab: str, refused: pl.DataFrame) -> pl.DataFrame:

@@ -16,11 +16,14 @@ from schemas.catalogue import Catalogue
 from schemas.export import TEXT_COLUMNS
 from schemas.layout import Layout
 from schemas.result import KEPT_AS_SENT
+from schemas.units import as_comparable
 from tasks.numbers import NumberStyle, number_style, read_number, read_value
 from tasks.times import read_times
 
 #: Bumped when the same bytes would be read or standardised in another way: part of the reading hash.
 VERSION = 1
+#: bases that results of any specimen may have
+_ANYWHERE = ("amount", "response")
 #: LCModel and others print 999 % for what they could not fit.
 _UNFITTED = 9.99
 
@@ -111,11 +114,13 @@ def _resolve_unit(out: dict, context: Context, unit: str | None) -> None:
     found, out["unit_problem"] = catalogue.resolve_unit(unit, context.layout)
     if found is None:
         return
+    if context.layout.comparable_response:
+        found = as_comparable(found)
     converted = catalogue.conversion(out["id"], found)
     where = out["specimen_id"]
     if converted is None:
         out["unit_problem"] = "unit cannot be converted"
-    elif where is not None and found.basis not in (*catalogue.specimens[where].bases, "amount"):
+    elif where is not None and found.basis not in (*catalogue.specimens[where].bases, *_ANYWHERE):
         out["unit_problem"] = "unit does not fit the specimen"
     else:
         (out["factor"], out["unit_id"]), out["basis"] = converted, found.basis

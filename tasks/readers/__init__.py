@@ -12,14 +12,18 @@ from typing import Protocol
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers import (
+    analyst,
     dataset_json,
     delimited,
     fhir,
     hl7v2,
     lcmodel_csv,
     lcmodel_table,
+    masshunter,
     mwtab,
     mwtab_json,
+    quandata,
+    shimadzu,
     targetlynx,
     workbook,
     xpt,
@@ -56,6 +60,10 @@ READERS: dict[str, Reader] = {
     "mwtab_json": mwtab_json,
     "hl7v2": hl7v2,
     "fhir": fhir,
+    "quandata": quandata,
+    "masshunter": masshunter,
+    "analyst": analyst,
+    "shimadzu": shimadzu,
 }
 
 

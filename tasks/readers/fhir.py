@@ -147,7 +147,9 @@ def _from_lines(path: Path, found: Observations, reading: Reading) -> Iterator[p
 
 def _document(path: Path) -> Any:
     if path.stat().st_size > _LARGEST_DOCUMENT:
-        raise Unreadable(f"a document of more than {_LARGEST_DOCUMENT >> 20} MiB; export it as NDJSON, a resource a line")
+        raise Unreadable(
+            f"a document of more than {_LARGEST_DOCUMENT >> 20} MiB; export it as NDJSON, a resource a line"
+        )
     try:
         return _decoded(path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip())
     except ValueError:

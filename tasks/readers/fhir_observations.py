@@ -10,7 +10,18 @@ import polars as pl
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
 from tasks.readers.fhir_values import (
-    SPECIMEN_CODES, comment_of, element_text, flagged, limits, many, named, no_result, raw_of, some, text_of, value_of,
+    SPECIMEN_CODES,
+    comment_of,
+    element_text,
+    flagged,
+    limits,
+    many,
+    named,
+    no_result,
+    raw_of,
+    some,
+    text_of,
+    value_of,
 )  # fmt: skip
 
 #: what an Observation says itself, whatever the layout
@@ -192,7 +203,9 @@ class Observations:
         reports = [self.resources.report.get(id(one)) for one in (resource, *panels)]
         return panels, [report for report in reports if report is not None][:1]
 
-    def _specimen(self, holders: list[dict], reports: list[dict], within: dict) -> tuple[str | None, dict | None]:
+    def _specimen(
+        self, holders: list[dict], reports: list[dict], within: dict
+    ) -> tuple[str | None, dict | None]:
         """The reference to the specimen and what it means. A report's counts where it names one only."""
         for one in (*holders, *reports):
             said = one.get("specimen")
@@ -231,7 +244,9 @@ class Observations:
                     break
         return out
 
-    def _element(self, holder: dict, path: tuple[tuple[str, ...], ...], within: dict, systems: frozenset) -> str | None:
+    def _element(
+        self, holder: dict, path: tuple[tuple[str, ...], ...], within: dict, systems: frozenset
+    ) -> str | None:
         """The text of an element; each step of the path has the names that it may have."""
         value: Any = holder
         for names in path:
@@ -247,7 +262,12 @@ class Observations:
                 return None
         if isinstance(value, str):
             return value or None
-        if not systems and isinstance(value, dict) and (text := value.get("reference")).__class__ is str and text[:1] != "#":
+        if (
+            not systems
+            and isinstance(value, dict)
+            and (text := value.get("reference")).__class__ is str
+            and text[:1] != "#"
+        ):
             return text or None
         text = element_text(value, systems)
         if text and text[0] == "#" and isinstance(value, dict):

@@ -116,7 +116,9 @@ def place_of(text: str) -> Place:
     """Raises Unreadable where a layout names no place in a message."""
     found = _PLACE.match(text)
     if found is None:
-        raise Unreadable(f"the layout names {text!r}, which is no place in a message such as OBR-7 or SPM-2.2")
+        raise Unreadable(
+            f"the layout names {text!r}, which is no place in a message such as OBR-7 or SPM-2.2"
+        )
     segment, field, kind, component, subcomponent = found.groups()
     return Place(
         segment,

@@ -13,7 +13,18 @@ import polars as pl
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
 from tasks.readers.hl7v2_fields import (
-    DOCUMENTS, SPECIMEN_CODES, Marks, Place, field_of, marks_of, named, pick, place_of, unescaped, unit_of, value_of,
+    DOCUMENTS,
+    SPECIMEN_CODES,
+    Marks,
+    Place,
+    field_of,
+    marks_of,
+    named,
+    pick,
+    place_of,
+    unescaped,
+    unit_of,
+    value_of,
 )  # fmt: skip
 
 #: fields that a segment is cut into; the results and what stands around them end long before
@@ -46,7 +57,9 @@ class Orders:
     def __init__(self, layout: Layout, reading: Reading, encoding: str) -> None:
         self.layout, self.reading, self.encoding = layout, reading, encoding
         if wrong := [name for name in layout.columns if name in _OWN]:
-            raise Unreadable(f"layout {layout.name}: {', '.join(wrong)} cannot be taken from elsewhere than its OBX")
+            raise Unreadable(
+                f"layout {layout.name}: {', '.join(wrong)} cannot be taken from elsewhere than its OBX"
+            )
         self.places = {ours: [place_of(text) for text in texts] for ours, texts in layout.columns.items()}
         self.marks = Marks("|", "^", "~", "\\", "&")
         self.group = Group()
@@ -136,7 +149,9 @@ class Orders:
         self.batches_open -= 1
         said = field_of(parts, 1)
         if name == "BTS" and said.isascii() and said.isdigit() and int(said[:9]) != self.messages:
-            self.reading.notes.append(f"the batch counts {int(said[:9])} messages, and {self.messages} are there")
+            self.reading.notes.append(
+                f"the batch counts {int(said[:9])} messages, and {self.messages} are there"
+            )
         if name == "BTS":
             self.messages = 0
 
@@ -228,7 +243,9 @@ class Orders:
         segments = (
             self.group.specimens
             if place.segment == "SPM"
-            else [self.group.around[place.segment]] if place.segment in self.group.around else []
+            else [self.group.around[place.segment]]
+            if place.segment in self.group.around
+            else []
         )
         said = {self._plain(pick(place, parts, self.marks, _CODED.get(ours))) for parts in segments}
         return said.pop() if len(said) == 1 else ""

@@ -104,7 +104,9 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     return reading
 
 
-def _voxel(number: int, line: str, last: bool, header: tuple[str, list[str], list[_Triple]], rows: Rows) -> None:
+def _voxel(
+    number: int, line: str, last: bool, header: tuple[str, list[str], list[_Triple]], rows: Rows
+) -> None:
     """The record of one voxel; `last`: the file ends with it, without a line end."""
     delimiter, names, triples = header
     cells = _split(line, delimiter)

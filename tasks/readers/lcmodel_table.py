@@ -30,13 +30,17 @@ from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
 
 _VERSION = re.compile(r"^\s*LCModel\s+\(Version\s+(?P<version>[^)]*)\)", re.IGNORECASE)
-_BLOCK = re.compile(r"^\s*(?:\$\$[A-Z]{4}\s*)?(?P<count>\d+)\s+lines? in following (?P<what>[a-z. ]+?)\s*(?:[:=].*)?$")
+_BLOCK = re.compile(
+    r"^\s*(?:\$\$[A-Z]{4}\s*)?(?P<count>\d+)\s+lines? in following (?P<what>[a-z. ]+?)\s*(?:[:=].*)?$"
+)
 _CONC = "concentration table"
 _INPUT = "table of input changes"
 _HEADER = re.compile(r"^\s*Conc\.\s+%SD\s*/\s*(?P<reference>\S+)\s+Metab(?:\.|olite)\s*$")
 _NUMBER = r"(?:\d*\.?\d+(?:[ED][+-]?\d+)?|\d+\.|NaN|Inf(?:inity)?|\*+)"
 #: the character before the name is LCModel's mark, never part of the name: ` -CrCH2` is -CrCH2
-_FIT = re.compile(rf"^\s*(?P<conc>-?{_NUMBER})\s+(?P<sd>\d+|\*+)%\s*(?P<ratio>-?{_NUMBER})(?P<mark>[ +-])\s*(?P<name>\S.*)$")
+_FIT = re.compile(
+    rf"^\s*(?P<conc>-?{_NUMBER})\s+(?P<sd>\d+|\*+)%\s*(?P<ratio>-?{_NUMBER})(?P<mark>[ +-])\s*(?P<name>\S.*)$"
+)
 _CONREL = re.compile(r"\bCONREL\s*=\s*(?P<number>[0-9.EDed+-]+)")
 _TIME = re.compile(r"^\d{1,2}-[A-Za-z]{3}-\d{4}\s+\d{1,2}:\d{2}")
 _MARKS = {"+": "ratio far above its prior", "-": "ratio far below its prior"}
@@ -189,4 +193,6 @@ def _fit(row: int, line: str, reference: str, known: dict[str, object], rows: Ro
         rows.broken(row, line, NOT_A_FIT)
         return
     comment = _MARKS.get(found["mark"])
-    rows.fit(row, ("1", "2"), found["name"], found["conc"], found["sd"], found["ratio"], reference, known, comment)
+    rows.fit(
+        row, ("1", "2"), found["name"], found["conc"], found["sd"], found["ratio"], reference, known, comment
+    )

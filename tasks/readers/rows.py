@@ -71,7 +71,9 @@ def _joined(indexes: tuple[int, ...], layout: Layout) -> pl.Expr:
         return parts[0]
     if layout.blank:
         blanks = [_is_blank(part, layout) & part.is_not_null() for part in parts]
-        parts = [pl.when(empty).then(pl.lit("")).otherwise(part) for empty, part in zip(blanks, parts, strict=True)]
+        parts = [
+            pl.when(empty).then(pl.lit("")).otherwise(part) for empty, part in zip(blanks, parts, strict=True)
+        ]
     return pl.concat_str(parts, separator=" ").str.strip_chars()
 
 
@@ -90,9 +92,20 @@ def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
     return text
 
 
+def _in_parts(value: pl.Expr, unit: pl.Expr | None, pattern: str) -> dict[str, pl.Expr]:
+    """Value and unit of cells that hold both; a cell that the pattern does not fit stays as it is."""
+    names = [name for name in ("unit", "before") if f"(?P<{name}>" in pattern]
+    groups = value.str.strip_chars().str.extract_groups(pattern)
+    told = [groups.struct.field(name) for name in names]
+    rest = [] if unit is None else [unit]
+    return {"value": pl.coalesce(groups.struct.field("value"), value), "unit": pl.coalesce(*told, *rest)}
+
+
 def _long(frame: pl.DataFrame, plan: Plan, layout: Layout, prefix: str) -> pl.DataFrame:
     """One result for each record."""
     texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS}
+    if layout.values.parts is not None and texts["value"] is not None:
+        texts |= _in_parts(texts["value"], texts["unit"], layout.values.parts)
     return as_rows(
         frame.select(
             pl.col("row"),
@@ -122,7 +135,9 @@ def _wide(
         .unpivot(wanted, index=[*kept, "_unit", "_what"], variable_name="_f", value_name="value")
     )
     if beside:  # cell by cell in the same order
-        sds = [(none if c.rel_sd is None else pl.col(f"f{c.rel_sd}")).alias(f"f{c.index}") for c in plan.cells]
+        sds = [
+            (none if c.rel_sd is None else pl.col(f"f{c.rel_sd}")).alias(f"f{c.index}") for c in plan.cells
+        ]
         long = long.with_columns(frame.filter(~defects).select(sds).unpivot(wanted)["value"].alias("rel_sd"))
     filled = long.filter(~_empty("value"))
     reading.skip("empty cell", long.height - filled.height)

@@ -19,6 +19,9 @@ IsAnalyte = Callable[[str], bool]
 #: our column -> its 0-based field, or the two fields that are joined
 Columns = dict[str, tuple[int, ...]]
 
+#: the unit of a peak area
+RESPONSE = "{area}"
+
 #: what stands under a header such as `Sample Type`, which some use for the role and some for the specimen
 _ROLES = frozenset(
     """
@@ -84,7 +87,11 @@ class Plan:
     def unused(self) -> list[str]:
         """Headers of the columns that are not read, in order."""
         read = (*self.columns.values(), *self.fallbacks.values())
-        taken = {*(i for indexes in read for i in indexes), *(c.index for c in self.cells), *(c.rel_sd for c in self.cells)}
+        taken = {
+            *(i for indexes in read for i in indexes),
+            *(c.index for c in self.cells),
+            *(c.rel_sd for c in self.cells),
+        }
         return [name for index, name in enumerate(self.names) if index not in taken and name.strip()]
 
 
@@ -150,7 +157,9 @@ def match(names: list[str], layout: Layout) -> Matched:
         return False
 
     # most records that are looked at are no headers at all
-    for ours, aliases in layout.columns.items() if places.keys() & _parts(tuple(layout.columns.values())) else ():
+    for ours, aliases in (
+        layout.columns.items() if places.keys() & _parts(tuple(layout.columns.values())) else ()
+    ):
         find(ours, places, aliases, columns)
     for ours, aliases in layout.fallbacks.items():
         find(ours, places, aliases, fallbacks if ours in columns else columns)
@@ -163,6 +172,13 @@ def match(names: list[str], layout: Layout) -> Matched:
             with_unit.setdefault(key(part[0]), []).append(index)
         if find("value", with_unit, layout.columns.get("value", ()), columns):
             value_unit = units[columns["value"][0]][1]
+    for header in layout.response if "value" not in columns else ():
+        if at := places.get(key(header)):
+            # the unit column, if any, is the one of concentrations
+            columns = {ours: where for ours, where in columns.items() if ours != "unit"} | {"value": (at[0],)}
+            value_unit = RESPONSE
+            twice += ["value"] if len(at) > 1 else []
+            break
     return Matched(columns, tuple(twice), value_unit, fallbacks)
 
 
@@ -215,9 +231,10 @@ def lacking(names: list[str], layout: Layout, is_analyte: IsAnalyte) -> list[str
     no `detect.headers`, a sample must be told as well: that much keeps prose from being a table.
     """
     keys = {key(name) for name in names}
-    lack = [f"header {header!r}" for header in layout.detect.headers if key(header) not in keys]
+    wanted = {header: {key(either) for either in header.split(" | ")} for header in layout.detect.headers}
+    lack = [f"header {header!r}" for header, either in wanted.items() if not either & keys]
     found = match(names, layout)
-    there = {*found.columns, *layout.constants}
+    there = {*found.columns, *layout.constants, layout.sheet}
     if "sample" not in there and not layout.detect.headers:
         lack.append("sample")
     if layout.wide is not None:

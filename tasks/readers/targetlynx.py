@@ -1,6 +1,6 @@
-"""Waters TargetLynx, `Quantify Compound Summary Report` as text: one table for each compound.
+"""Waters TargetLynx, the summary reports as text: one table for each compound, or one for each sample.
 
-Every line is a result or skipped under a name. The report prints no unit and no specimen: those the lab's
+Every line is a result or skipped under a name. The reports print no unit and no specimen: those the lab's
 layout adds, as `constants`. `replicate` is the name of the injection, because a sample that was injected
 twice stands twice under the same Sample Text.
 """
@@ -13,23 +13,24 @@ from pathlib import Path
 
 import polars as pl
 
-from schemas.export import ROWS_SCHEMA, Reading, Unreadable
+from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.blocks import BATCH, Blocks
 from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Columns, Glance, IsAnalyte, match
+from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import guess, head_text, is_binary, open_lines, prove, read_head
 
 _TITLE = re.compile(r"^Quantify .*Report")
 _COMPOUND = re.compile(r"^Compound\s+\d+:\s*(?P<name>.*?)\s*$")
+_SAMPLE = re.compile(r"^Sample Name:\s*(?P<name>.*?)(?:\s+Sample ID:\s*(?P<id>.*?))?\s*$")
 _PRINTED = re.compile(r"^Printed\s+(?P<time>.*?)\s*$")
-_BATCH = 50_000
+#: the headers of a table, where a compound's name stands alone above them
+_HEADERS = re.compile(r"^\t?#\tName\t", re.MULTILINE)
 OUTSIDE = "outside a compound's table"
-#: the columns that every row of a table takes from elsewhere
-_REPORT = ("analyte", "reported_at")
 
 
 def glance(path: Path) -> Glance | None:
-    """The head of a compound report; None for any other file."""
+    """The head of a report; None for any other file."""
     head = read_head(path)
     if is_binary(head) or guess(head).startswith("utf-32"):
         return None
@@ -37,97 +38,85 @@ def glance(path: Path) -> Glance | None:
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not (_TITLE.match(first) or _COMPOUND.match(first)):
         return None
-    if not re.search(r"^Compound\s+\d+:", text, re.MULTILINE):
+    if not re.search(r"^(Compound\s+\d+:|Sample Name:)", text, re.MULTILINE) and not _HEADERS.search(text):
         return None
     return Glance(text, lambda layout: [], signature=True)
 
 
-def _columns(names: list[str], layout: Layout) -> Columns:
-    """Our column -> fields of a compound's table. Raises Unreadable where a header we read stands twice."""
-    known = match(names, layout)
-    if known.twice:
-        raise Unreadable(f"duplicate header for {', '.join(known.twice)}")
-    # without a Sample Text the injection is all that names the sample
-    if "sample" not in known.columns and "replicate" in known.columns:
-        return known.columns | {"sample": known.columns["replicate"]}
-    return known.columns
-
-
 class _Report:
-    """The state while the lines of a report go by, and the rows found so far."""
+    """The state while the lines of a report go by."""
 
     def __init__(self, layout: Layout, reading: Reading) -> None:
-        self.layout, self.reading = layout, reading
-        self.printed = layout.constants.get("reported_at")
-        self.compound: str | None = None
-        self.names: list[str] | None = None
-        self.columns: Columns = {}
-        self.seen: dict[str, None] = {}  # all headers, in order
-        self.used: set[str] = set()
-        self.rows: list[dict[str, object]] = []
+        self.blocks, self.reading, self.constants = Blocks(layout, reading), reading, layout.constants
+        self.told: dict[str, object] = {"reported_at": layout.constants.get("reported_at")}
+        self.inside = False  # below the title of a compound or a sample
+        self.waiting: tuple[int, str] | None = None  # a line that is a title if headers follow
 
-    def take(self, number: int, line: str) -> None:
+    def take(self, number: int, line: str, cut: bool) -> None:
         """One line, without its end: a row, or counted as skipped."""
+        blocks = self.blocks
         if not line.strip():
             self.reading.skip("blank line")
-        elif "\t" in line and self.names is not None:
-            self._record(number, line)
-        elif "\t" in line and self.compound is not None:
+            return
+        if self.waiting and _HEADERS.match(line):
+            self._begin({"analyte": self.waiting[1].strip()}, "compound title")
+            self.waiting = None
+        self.flush()
+        if "\t" in line and blocks.names is not None and not _HEADERS.match(line):
+            blocks.record(number, line, blocks.fields(line), self.told, cut)
+        elif "\t" in line and self.inside:
             self._header(line)
         elif found := _COMPOUND.match(line):
-            self.compound, self.names = found["name"], None
-            self.reading.skip("compound title")
+            self._begin({"analyte": found["name"]}, "compound title")
+        elif found := _SAMPLE.match(line):
+            self._begin({"sample": found["name"] or found["id"], "replicate": found["name"]}, "sample title")
         elif found := _PRINTED.match(line):
-            self.printed = found["time"]
+            self.told["reported_at"] = found["time"]
             self.reading.skip("printed line")
         elif _TITLE.match(line):
-            self.compound = self.names = None
+            self.inside, blocks.names = False, None
             self.reading.skip("report title")
+        elif "\t" not in line:
+            self.waiting = (number, line)
         else:
-            defect = OUTSIDE if self.names is None else WRONG_LENGTH
-            self.rows.append(self._row(number) | {"raw": line, "defect": defect})
+            self._broken(number, line)
 
-    def _row(self, number: int) -> dict[str, object]:
-        return {"row": number, "item": "1", "analyte": self.compound, "reported_at": self.printed}
+    def _begin(self, told: dict[str, object], name: str) -> None:
+        self.told = {"reported_at": self.told["reported_at"]} | told
+        self.inside, self.blocks.names = True, None
+        self.reading.skip(name)
 
     def _header(self, line: str) -> None:
-        self.names = line.split("\t")
-        self.columns = _columns(self.names, self.layout)
-        self.reading.skip("column header")
-        for ours, at in self.columns.items():
-            self.reading.columns_used[ours] = " + ".join(self.names[i] for i in at)
-        self.used |= {self.names[i] for at in self.columns.values() for i in at}
-        self.seen |= dict.fromkeys(name for name in self.names if name.strip())
-
-    def _record(self, number: int, line: str) -> None:
-        assert self.names is not None
-        cells = line.split("\t")
-        if len(cells) == len(self.names) + 1 and not cells[-1].strip():
-            cells.pop()  # some versions end the rows, not the header, with a tab
-        row = self._row(number)
-        if len(cells) != len(self.names):
-            row |= {"raw": line, "defect": WRONG_LENGTH}
+        blocks = self.blocks
+        blocks.header(line.split("\t"))
+        if "analyte" in self.told:
+            # the title says the compound; a `Name` is the one of the injection
+            blocks.drop("analyte")
+            # without a Sample Text the injection is all that names the sample
+            if "sample" not in blocks.columns and "replicate" in blocks.columns:
+                blocks.columns["sample"] = blocks.columns["replicate"]
+                used = self.reading.columns_used
+                used["sample"] = used["replicate"]
         else:
-            row |= {k: v for k, v in self.layout.constants.items() if k not in row and k not in self.columns}
-            row |= {
-                ours: cells[at[0]] if len(at) == 1 else " ".join(cells[i] for i in at).strip()
-                for ours, at in self.columns.items()
-                if ours not in _REPORT
-            }
-            for ours in ("unit", "specimen"):
-                if not str(row.get(ours) or "").strip() and ours in self.layout.constants:
-                    row[ours] = self.layout.constants[ours]
-        self.rows.append(row)
+            # the title says the injection; the `Name` of a row is the compound's
+            blocks.drop("replicate")
+        # the report is printed once, whatever a table says
+        blocks.drop("reported_at")
 
-    def frame(self) -> pl.DataFrame:
-        """The rows found since the last call."""
-        rows, self.rows = self.rows, []
-        return pl.DataFrame(rows, schema=ROWS_SCHEMA, orient="row")
+    def _broken(self, number: int, line: str) -> None:
+        defect = OUTSIDE if self.blocks.names is None else WRONG_LENGTH
+        self.blocks.broken(number, line, defect, self.told)
+
+    def flush(self) -> None:
+        """A line that waited for headers which did not come is no title."""
+        if self.waiting:
+            self._broken(*self.waiting)
+            self.waiting = None
 
 
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
-    """The rows of the report. Raises Unreadable (while `batches` is used up) where it holds no compound's
-    table, a header that is read stands twice, or the bytes are not in the encoding they claim."""
+    """The rows of the report. Raises Unreadable (while `batches` is used up) where it holds no table, a header
+    that is read stands twice, or the bytes are not in the encoding they claim."""
     text = prove(path, layout.encoding)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
@@ -135,14 +124,15 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     def batches() -> Iterator[pl.DataFrame]:
         with open_lines(path, text.encoding) as lines:
             for number, line in enumerate(lines, start=1):
-                report.take(number, line.rstrip("\r\n"))
-                if len(report.rows) >= _BATCH:
-                    yield report.frame()
+                report.take(number, line.rstrip("\r\n"), not line.endswith(("\n", "\r")))
+                if len(report.blocks.rows) >= BATCH:
+                    yield report.blocks.frame()
+        report.flush()
         if "column header" not in reading.skipped:
             raise Unreadable("no compound's table in the report")
-        reading.columns_unused = [name for name in report.seen if name not in report.used]
-        if report.rows:
-            yield report.frame()
+        report.blocks.finish()
+        if report.blocks.rows:
+            yield report.blocks.frame()
 
     reading.batches = batches()
     return reading

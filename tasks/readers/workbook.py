@@ -137,6 +137,13 @@ def _wanted(book: fastexcel.ExcelReader, layout: Layout) -> list[str]:
     return [name for name in book.sheet_names if not layout.sheets or name in layout.sheets]
 
 
+def _for_sheet(layout: Layout, name: str) -> Layout:
+    """The layout as it reads one sheet: where it says so, the name of the sheet is one of our columns."""
+    if layout.sheet is None:
+        return layout
+    return layout.model_copy(update={"constants": layout.constants | {layout.sheet: name}})
+
+
 def glance(path: Path) -> Glance | None:
     """The first rows of each sheet; None where the file is no workbook. Raises Unreadable for a workbook
     that cannot be opened."""
@@ -159,12 +166,13 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
         raise Unreadable("not a workbook")
     reading = Reading(iter(()))
     plans = {}
+    layouts = {name: _for_sheet(layout, name) for name in book.sheet_names}
     unused: dict[str, None] = {}
     for name in _wanted(book, layout):
         head = _head(_sheet(book, name, 2 * HEADER_WITHIN)[0], name)
         header = find_header(head.records, layout, is_analyte)
         if header is not None:
-            plan = plans[name] = make_plan(head, header, layout, is_analyte)
+            plan = plans[name] = make_plan(head, header, layouts[name], is_analyte)
             reading.columns_used |= plan.used
             unused |= dict.fromkeys(plan.unused)
             unit = ", unit from the header of the value" if plan.value_unit is not None else ""
@@ -186,7 +194,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
             columns = [pl.col(f) if f in frame.columns else pl.lit("").alias(f) for f in fields(width)]
             row = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True).alias("row")
             frame = frame.select(columns).with_columns(row, raw=none, defect=none)
-            yield from cut(frame, plan, layout, reading, prefix=f"{name}!", start=start)
+            yield from cut(frame, plan, layouts[name], reading, prefix=f"{name}!", start=start)
 
     reading.batches = batches()
     return reading
