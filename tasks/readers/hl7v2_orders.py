@@ -42,6 +42,11 @@ _REMEMBERED = 20_000
 CUT = "cut off"
 
 
+def _kept(around: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What a new group keeps of the message that it stands in."""
+    return {key: parts for key, parts in around.items() if key in ("MSH", "PID")}
+
+
 class Group:
     """The OBX of one order, and what stands around them."""
 
@@ -117,19 +122,17 @@ class Orders:
             self._begin({"MSH": around.get("MSH", []), "PID": parts}, keep_specimen=False)
         elif name == "ORC":
             if self.group.rows:
-                self._begin({key: around[key] for key in ("MSH", "PID") if key in around})
+                self._begin(_kept(around))
             self.orc = self.group.around["ORC"] = parts
         elif name == "OBR":
             self.seen_order = True
-            kept = {key: around[key] for key in ("MSH", "PID") if key in around}
-            self._begin(kept | ({"ORC": self.orc} if self.orc else {}) | {"OBR": parts})
+            self._begin(_kept(around) | ({"ORC": self.orc} if self.orc else {}) | {"OBR": parts})
             self.orc = None
         elif name == "SPM":
             if not self.seen_order:
                 self.order_comes_first = False
             if not self.order_comes_first:
-                kept = {key: around[key] for key in ("MSH", "PID") if key in around}
-                self._begin(kept, keep_specimen=False)
+                self._begin(_kept(around), keep_specimen=False)
             self.group.specimens.append(parts)
             if not ended and not self._is_whole(parts, (2, 4, 17), enough=17):
                 self._cut()

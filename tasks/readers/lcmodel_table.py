@@ -80,7 +80,7 @@ def glance(path: Path) -> Glance | None:
 def _about(lines: list[str]) -> dict[str, str]:
     """What the lines above a table say: version, title, owner, time of the analysis."""
     facts: dict[str, str] = {}
-    title = []
+    title: list[str] = []
     for line in map(str.strip, lines):
         if found := _match(_VERSION, line):
             facts["Version"] = found["version"]

@@ -219,7 +219,9 @@ def test_every_pair_of_the_tables_agrees_with_ucum(registry, amount, denominator
 @pytest.mark.parametrize("amount", list(TABLES.amounts.values()), ids=lambda amount: amount.ucum)
 def test_every_amount_agrees_with_ucum(registry, amount) -> None:  # type: ignore[no-untyped-def]
     if amount.kind == "institutional" or "area" in amount.kind:
-        assert amount.factor == 1  # no library knows institutional units or areas; they are only ever themselves
+        assert (
+            amount.factor == 1
+        )  # no library knows institutional units or areas; they are only ever themselves
         return
     base = {"time": "h"} | BASE_OF_KIND
     ratio = (registry.from_ucum(amount.ucum) / registry.from_ucum(base[amount.kind])).to_base_units()
