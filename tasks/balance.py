@@ -1,42 +1,16 @@
-"""Balance metrics as intervals, with a reason for every one that is absent. Pure Polars.
-
-A ratio of intervals is `num.low / den.high .. num.high / den.low`; nothing is substituted for
-censored results. Left-censored arithmetic: Helsel 2006, Chemosphere 65:2434. Log-ratio
-balances: Egozcue and Pawlowsky-Glahn's isometric log-ratio, sqrt(rs/(r+s)) ln(g(x+)/g(x-)).
-"""
+"""Balance metrics as intervals, with a reason for every one that is absent. Pure Polars."""
 
 from __future__ import annotations
 
 import math
-from functools import reduce
 
 import polars as pl
 
 from schemas.catalogue import Catalogue, Metric
-from schemas.formula import Formula
 from tasks.current import Current
+from tasks.intervals import ABSENT, Interval, balance, natural_range, ratio, status_of, total
+from tasks.sides import RESPONSE, RESPONSES, UNITS, URINE, Sides, formula_of, interval, per_volume, slot, wide
 
-UNCENSORED, BELOW, ABOVE, BOUNDED = "uncensored", "below", "above", "bounded"
-UNDETERMINED, ABSENT = "undetermined", "absent"
-#: Basis of a metric of peak areas: no amount, so it stands in no panel beside ratios of amounts.
-RESPONSE = "response"
-
-#: Units that both sides may be in, in the order of preference (molar, then MRS and what has no molar mass).
-UNITS = {
-    "umol/L": "per_volume",
-    "umol/mmol{creat}": "per_creatinine",
-    "umol/(24.h)": "per_24h",
-    "umol/h": "per_hour",
-    "nmol/g{wet}": "per_wet_mass",
-    "nmol/mg{prot}": "per_protein",
-    "nmol/10*9{plt}": "per_platelets",
-}
-#: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
-_MRS_UNITS = ("{i.u.}", "1/{tCr}")
-#: Units of peak areas. Only what a layout calls comparable is ever ratioed, and only with its like.
-_COMPARABLE = ("{area,comparable}", "{area_ratio,comparable}")
-_RESPONSES = ("{area}", "{area_ratio}", *_COMPARABLE)
-_URINE = ("urine", "urine_24h", "urine_timed", "dried_urine")
 _CREATININE_G_PER_L = (0.3, 3.0)  # WHO limits, as quoted by Biomed Environ Sci 2022;35:899
 _CREATININE_MOLAR_MASS = 113.12  # g/mol
 _SHORTEST_24H, _LONGEST_24H, _SMALLEST_24H = 20.0, 28.0, 0.4  # hours, hours, litres
@@ -61,175 +35,14 @@ COMPUTED_SCHEMA: dict[str, type[pl.DataType]] = {
     "reported_agrees": pl.Boolean,
 }
 
-Interval = tuple[pl.Expr, pl.Expr]
 
-
-def slot(analyte: str, unit: str, end: str) -> str:
-    """The column of one end of one analyte in one unit, in a frame of one row per sample."""
-    return f"{analyte}|{unit}|{end}"
-
-
-def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
-    """One row per sample, one column per analyte, unit and end (`low`, `high`, `rounding`)."""
-    used = results.filter(pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio"))
-    pairs = used.select("analyte", "unit").unique().sort("analyte", "unit").rows()
-    columns = [
-        pl.when((pl.col("analyte") == a) & (pl.col("unit") == u)).then(pl.col(end)).alias(slot(a, u, end))
-        for a, u in pairs for end in ("low", "high", "rounding")
-    ]  # fmt: skip
-    # one row per sample and slot, so any aggregate that ignores nulls picks it; max is the fastest
-    return used.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max())
-
-
-def _sum(parts: list[pl.Expr]) -> pl.Expr:
-    return reduce(lambda a, b: a + b, parts)
-
-
-def divide(numerator: Interval, denominator: Interval) -> Interval:
-    """The interval of all ratios of two non-negative intervals; 0/0 and inf/inf give 0..infinity.
-
-    A true zero numerator over anything that can be more than zero is exactly zero.
-    """
-    (a, b), (c, d) = numerator, denominator
-    low = pl.when((a == 0) | d.is_infinite()).then(0.0).otherwise(a / d)
-    high = (
-        pl.when(b == 0)
-        .then(pl.when(d == 0).then(math.inf).otherwise(0.0))
-        .when((c == 0) | b.is_infinite())
-        .then(math.inf)
-        .otherwise(b / c)
-    )
-    return low, high
-
-
-def ratio(numerator: dict[str, Interval], denominator: dict[str, Interval]) -> Interval:
-    """Sum over sum. An analyte on both sides is rewritten, `d/(d+l) = 1/(1+l/d)`, so bounds stay sharp."""
-    shared = set(numerator) & set(denominator)
-
-    def total(side: dict[str, Interval], names: set[str]) -> Interval:
-        ends = [side[name] for name in side if name in names]
-        return _sum([low for low, _ in ends]), _sum([high for _, high in ends])
-
-    if not shared:
-        return divide(total(numerator, set(numerator)), total(denominator, set(denominator)))
-    if set(numerator) == set(denominator):
-        raise ValueError("a side divided by itself is no metric")
-    whole, part = (denominator, numerator) if shared == set(numerator) else (numerator, denominator)
-    low, high = divide(total(whole, set(whole) - shared), total(part, shared))
-    if whole is denominator:
-        return 1 / (1 + high), 1 / (1 + low)
-    return 1 + low, 1 + high
-
-
-def balance(numerator: dict[str, Interval], denominator: dict[str, Interval]) -> Interval:
-    """sqrt(rs/(r+s)) ln(g(numerator)/g(denominator)); an end where an amount may be zero is infinite."""
-    r, s = len(numerator), len(denominator)
-    factor = math.sqrt(r * s / (r + s))
-
-    def mean_log(side: dict[str, Interval], end: int) -> pl.Expr:
-        return _sum([interval[end].log() for interval in side.values()]) / len(side)
-
-    low = factor * (mean_log(numerator, 0) - mean_log(denominator, 1))
-    high = factor * (mean_log(numerator, 1) - mean_log(denominator, 0))
-    # -inf - -inf and inf - inf say nothing
-    return pl.when(low.is_nan()).then(-math.inf).otherwise(low), pl.when(high.is_nan()).then(
-        math.inf
-    ).otherwise(high)
-
-
-def natural_range(formula: Formula) -> tuple[float, float]:
-    """What a metric can be at all: a part of a whole is at most 1, a whole over its part at least 1."""
-    if formula.kind == "balance":
-        return -math.inf, math.inf
-    if not formula.shared:
-        return 0.0, math.inf
-    is_part = set(formula.numerator) == formula.shared
-    return (0.0, formula.scale) if is_part else (formula.scale, math.inf)
-
-
-def status_of(low: pl.Expr, high: pl.Expr, lowest: float = 0.0, highest: float = math.inf) -> pl.Expr:
-    """What is known of an interval whose values lie from `lowest` to `highest` in any case."""
-    open_below, open_above = low <= lowest, high >= highest
-    return (
-        pl.when(low == high).then(pl.lit(UNCENSORED))
-        .when(open_below & open_above).then(pl.lit(UNDETERMINED))
-        .when(open_below).then(pl.lit(BELOW)).when(open_above).then(pl.lit(ABOVE)).otherwise(pl.lit(BOUNDED))
-    )  # fmt: skip
-
-
-def formula_of(metric: Metric) -> Formula:
-    """The formula of a metric that is computed."""
-    if metric.formula is None:
-        raise ValueError(f"{metric.id} is not computed: {metric.not_computed_because}")
-    return metric.formula
-
-
-class _Sides:
-    """The components of one metric in a frame of one row per sample."""
-
-    def __init__(self, metric: Metric, frame: pl.DataFrame) -> None:
-        self.metric, self.have, self.formula = metric, set(frame.columns), formula_of(metric)
-        self.numerator, self.denominator = self.formula.numerator, self.formula.denominator
-        self.components = list(dict.fromkeys((*self.numerator, *self.denominator)))
-
-    def end(self, analyte: str, unit: str, end: str) -> pl.Expr:
-        name = slot(analyte, unit, end)
-        return pl.col(name) if name in self.have else pl.lit(None, pl.Float64)
-
-    def present(self, analyte: str, unit: str) -> pl.Expr:
-        return self.end(analyte, unit, "low").is_not_null()
-
-    def anywhere(self, analyte: str) -> pl.Expr:
-        mine = [
-            pl.col(name).is_not_null()
-            for name in sorted(self.have)
-            if name.startswith(f"{analyte}|") and name.endswith("|low")
-        ]
-        return pl.any_horizontal(mine) if mine else pl.lit(False)
-
-    def units(self) -> list[str]:
-        """Units in which any component is there, best first; mass only where the metric needs no moles."""
-        known = {
-            name.split("|")[1]
-            for name in self.have
-            if name.split("|")[0] in self.components and name.endswith("|low")
-        }
-        no_moles = _MRS_UNITS if self.metric.molar_required else known
-        others = sorted(
-            unit
-            for unit in known - set(UNITS)
-            if unit in _COMPARABLE or (unit in no_moles and unit not in _RESPONSES)
-        )
-        return [unit for unit in UNITS if unit in known] + others
-
-
-def _interval(sides: _Sides, analyte: str, unit: str, widen: bool = False) -> Interval:
-    """The interval of an amount; `widen`: with the rounding of the printed value added to both ends."""
-    low, high = sides.end(analyte, unit, "low"), sides.end(analyte, unit, "high")
-    if not widen:
-        return low, high
-    half = sides.end(analyte, unit, "rounding").fill_null(0.0)
-    lowest = pl.when(low.is_not_null()).then(pl.max_horizontal(low - half, pl.lit(0.0)))
-    return lowest, high + half
-
-
-def _per_volume(sides: _Sides, analyte: str, widen: bool = False) -> Interval:
-    """An amount per volume, converted with the same sample's creatinine where it was sent per creatinine."""
-    creatinine = [end / 1000 for end in _interval(sides, "creatinine", "umol/L", widen)]  # mmol/L
-    sent = _interval(sides, analyte, "umol/mmol{creat}", widen)
-    converted = [end * c for end, c in zip(sent, creatinine, strict=True)]
-    direct = _interval(sides, analyte, "umol/L", widen)
-    low, high = (pl.coalesce(d, c) for d, c in zip(direct, converted, strict=True))
-    return low, pl.when(high.is_nan()).then(math.inf).otherwise(high)
-
-
-def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) -> pl.Expr:
+def _figures(metric: Metric, sides: Sides, unit: str, converted: bool = False) -> pl.Expr:
     """One struct of figures with both sides in `unit`."""
 
     def side(names: tuple[str, ...], widen: bool) -> dict[str, Interval]:
         if converted:
-            return {name: _per_volume(sides, name, widen) for name in names}
-        return {name: _interval(sides, name, unit, widen) for name in names}
+            return {name: per_volume(sides, name, widen) for name in names}
+        return {name: interval(sides, name, unit, widen) for name in names}
 
     calculate = ratio if sides.formula.kind == "ratio" else balance
     scale = sides.formula.scale
@@ -240,11 +53,11 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
         intervals = list(side(names, False).values())
         for index, end in enumerate(("low", "high")):
             parts = [interval[index] for interval in intervals]
-            mean = (_sum([part.log() for part in parts]) / len(parts)).exp()
-            ends[f"{name}_{end}"] = _sum(parts) if sides.formula.kind == "ratio" else mean
-    all_in = [_per_volume(sides, n) if converted else _interval(sides, n, unit) for n in sides.components]
+            mean = (total([part.log() for part in parts]) / len(parts)).exp()
+            ends[f"{name}_{end}"] = total(parts) if sides.formula.kind == "ratio" else mean
+    all_in = [per_volume(sides, n) if converted else interval(sides, n, unit) for n in sides.components]
     zero = pl.any_horizontal((high == 0) for _, high in all_in)
-    basis = (RESPONSE if unit in _RESPONSES else UNITS.get(unit, unit)) + (
+    basis = (RESPONSE if unit in RESPONSES else UNITS.get(unit, unit)) + (
         ", converted with the sample's creatinine" if converted else ""
     )
     return pl.struct(
@@ -255,7 +68,7 @@ def _figures(metric: Metric, sides: _Sides, unit: str, converted: bool = False) 
     )  # fmt: skip
 
 
-def _choose_basis(metric: Metric, sides: _Sides, specimens: set[str]) -> pl.Expr:
+def _choose_basis(metric: Metric, sides: Sides, specimens: set[str]) -> pl.Expr:
     """The figures in the first basis in which every component is there; never one side converted alone."""
     complete = {
         unit: pl.all_horizontal(sides.present(c, unit) for c in sides.components) for unit in sides.units()
@@ -265,7 +78,7 @@ def _choose_basis(metric: Metric, sides: _Sides, specimens: set[str]) -> pl.Expr
         usable = whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole
         figures = _figures(metric, sides, unit)
         choice = pl.when(usable).then(figures) if choice is None else choice.when(usable).then(figures)  # type: ignore[attr-defined]
-    if specimens & set(_URINE) and slot("creatinine", "umol/L", "low") in sides.have:
+    if specimens & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
         whole = pl.all_horizontal(
             sides.present(c, "umol/L")
             | (sides.present(c, "umol/mmol{creat}") & sides.present("creatinine", "umol/L"))
@@ -276,7 +89,7 @@ def _choose_basis(metric: Metric, sides: _Sides, specimens: set[str]) -> pl.Expr
     return choice if choice is not None else pl.lit(None)
 
 
-def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
+def _reason(metric: Metric, sides: Sides, refusals: dict[str, str]) -> pl.Expr:
     """Why there is no value; null where there is one."""
     missing = pl.concat_list(
         pl.when(~sides.anywhere(c)).then(pl.concat_str(
@@ -304,7 +117,7 @@ def _reason(metric: Metric, sides: _Sides, refusals: dict[str, str]) -> pl.Expr:
         )
     nothing = figures.struct.field("low").is_null()
     areas = pl.all_horizontal(
-        pl.any_horizontal(sides.present(c, unit) for unit in _RESPONSES) for c in sides.components
+        pl.any_horizontal(sides.present(c, unit) for unit in RESPONSES) for c in sides.components
     )
     # a denominator so small that the ratio overflows is as good as zero
     zero_denominator = figures.struct.field("low") == math.inf
@@ -355,7 +168,7 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     `_incomplete_24h`, `_problem_<analyte>` and, where the lab prints the ratio, `reported_low`, `reported_high`,
     `reported_rounding`. refusals: specimen -> why the metric is refused there.
     """
-    sides = _Sides(metric, frame)
+    sides = Sides(metric, frame)
     chosen = _choose_basis(metric, sides, set(frame["specimen"].unique()))
     frame = frame.with_columns((chosen if sides.units() else _nothing()).alias("_figures"))
     if not isinstance(frame.schema["_figures"], pl.Struct):
@@ -435,6 +248,6 @@ def unusual_creatinine(results: pl.DataFrame) -> pl.DataFrame:
     """sample_key of urine whose creatinine lies outside 0.3 to 3.0 g/L: flagged, never dropped."""
     grams = pl.col("low") * _CREATININE_MOLAR_MASS / 1e6
     urine = (
-        pl.col("specimen").is_in(_URINE) & (pl.col("analyte") == "creatinine") & (pl.col("unit") == "umol/L")
+        pl.col("specimen").is_in(URINE) & (pl.col("analyte") == "creatinine") & (pl.col("unit") == "umol/L")
     )
     return results.filter(urine & ~grams.is_between(*_CREATININE_G_PER_L)).select("sample_key").unique()

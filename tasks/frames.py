@@ -10,8 +10,9 @@ import polars as pl
 
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
-from tasks.balance import RESPONSE, compute, formula_of, incomplete_24h, unusual_creatinine, wide
+from tasks.balance import compute, incomplete_24h, unusual_creatinine
 from tasks.current import Current
+from tasks.sides import RESPONSE, formula_of, wide
 from tasks.validate import RULES
 
 _UNUSUAL = "creatinine outside 0.3 to 3.0 g/L"

@@ -15,7 +15,7 @@ from schemas import outputs
 from schemas.catalogue import load_catalogue
 from schemas.layout import Detect, Layout, RoleRule, Samples, Times, Values, Wide
 from schemas.settings import Lab, Settings
-from tasks import balance
+from tasks import intervals
 from tests.docs.runner import ROOT, pages
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -113,12 +113,12 @@ def test_every_dataset_and_every_status_is_documented() -> None:
     assert _first_column(_section(README, "Six datasets")) == _first_column(analyst)
     assert set(_first_column(analyst)) == set(outputs.datasets(load_catalogue()))
     statuses = {
-        balance.UNCENSORED,
-        balance.BELOW,
-        balance.ABOVE,
-        balance.BOUNDED,
-        balance.UNDETERMINED,
-        balance.ABSENT,
+        intervals.UNCENSORED,
+        intervals.BELOW,
+        intervals.ABOVE,
+        intervals.BOUNDED,
+        intervals.UNDETERMINED,
+        intervals.ABSENT,
     }
     assert set(_first_column(_section(README, "**Intervals.**"))) == statuses
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PURE = ("numbers", "times", "standardise", "validate", "current", "balance", "frames")
+PURE = ("numbers", "times", "standardise", "validate", "current", "intervals", "sides", "balance", "frames")
 #: what a module that computes may import
 ALLOWED = {"__future__", "collections", "dataclasses", "datetime", "functools", "hashlib", "hmac", "itertools", "json", "math",
            "re", "typing", "polars", "pandera", "babel", "schemas", "tasks"}  # fmt: skip

@@ -1,0 +1,114 @@
+"""The components of a metric in a frame of one row per sample: which are there, in which units. Pure Polars."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from schemas.catalogue import Metric
+from schemas.formula import Formula
+from tasks.intervals import Interval
+
+#: Basis of a metric of peak areas: no amount, so it stands in no panel beside ratios of amounts.
+RESPONSE = "response"
+
+#: Units that both sides may be in, in the order of preference (molar, then MRS and what has no molar mass).
+UNITS = {
+    "umol/L": "per_volume",
+    "umol/mmol{creat}": "per_creatinine",
+    "umol/(24.h)": "per_24h",
+    "umol/h": "per_hour",
+    "nmol/g{wet}": "per_wet_mass",
+    "nmol/mg{prot}": "per_protein",
+    "nmol/10*9{plt}": "per_platelets",
+}
+#: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
+_MRS_UNITS = ("{i.u.}", "1/{tCr}")
+#: Units of peak areas. Only what a layout calls comparable is ever ratioed, and only with its like.
+_COMPARABLE = ("{area,comparable}", "{area_ratio,comparable}")
+RESPONSES = ("{area}", "{area_ratio}", *_COMPARABLE)
+URINE = ("urine", "urine_24h", "urine_timed", "dried_urine")
+
+
+def slot(analyte: str, unit: str, end: str) -> str:
+    """The column of one end of one analyte in one unit, in a frame of one row per sample."""
+    return f"{analyte}|{unit}|{end}"
+
+
+def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
+    """One row per sample, one column per analyte, unit and end (`low`, `high`, `rounding`)."""
+    used = results.filter(pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio"))
+    pairs = used.select("analyte", "unit").unique().sort("analyte", "unit").rows()
+    columns = [
+        pl.when((pl.col("analyte") == a) & (pl.col("unit") == u)).then(pl.col(end)).alias(slot(a, u, end))
+        for a, u in pairs for end in ("low", "high", "rounding")
+    ]  # fmt: skip
+    # one row per sample and slot, so any aggregate that ignores nulls picks it; max is the fastest
+    return used.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max())
+
+
+def formula_of(metric: Metric) -> Formula:
+    """The formula of a metric that is computed."""
+    if metric.formula is None:
+        raise ValueError(f"{metric.id} is not computed: {metric.not_computed_because}")
+    return metric.formula
+
+
+class Sides:
+    """The components of one metric in a frame of one row per sample."""
+
+    def __init__(self, metric: Metric, frame: pl.DataFrame) -> None:
+        self.metric, self.have, self.formula = metric, set(frame.columns), formula_of(metric)
+        self.numerator, self.denominator = self.formula.numerator, self.formula.denominator
+        self.components = list(dict.fromkeys((*self.numerator, *self.denominator)))
+
+    def end(self, analyte: str, unit: str, end: str) -> pl.Expr:
+        name = slot(analyte, unit, end)
+        return pl.col(name) if name in self.have else pl.lit(None, pl.Float64)
+
+    def present(self, analyte: str, unit: str) -> pl.Expr:
+        return self.end(analyte, unit, "low").is_not_null()
+
+    def anywhere(self, analyte: str) -> pl.Expr:
+        mine = [
+            pl.col(name).is_not_null()
+            for name in sorted(self.have)
+            if name.startswith(f"{analyte}|") and name.endswith("|low")
+        ]
+        return pl.any_horizontal(mine) if mine else pl.lit(False)
+
+    def units(self) -> list[str]:
+        """Units in which any component is there, best first; mass only where the metric needs no moles."""
+        known = {
+            name.split("|")[1]
+            for name in self.have
+            if name.split("|")[0] in self.components and name.endswith("|low")
+        }
+        no_moles = _MRS_UNITS if self.metric.molar_required else known
+        others = sorted(
+            unit
+            for unit in known - set(UNITS)
+            if unit in _COMPARABLE or (unit in no_moles and unit not in RESPONSES)
+        )
+        return [unit for unit in UNITS if unit in known] + others
+
+
+def interval(sides: Sides, analyte: str, unit: str, widen: bool = False) -> Interval:
+    """The interval of an amount; `widen`: with the rounding of the printed value added to both ends."""
+    low, high = sides.end(analyte, unit, "low"), sides.end(analyte, unit, "high")
+    if not widen:
+        return low, high
+    half = sides.end(analyte, unit, "rounding").fill_null(0.0)
+    lowest = pl.when(low.is_not_null()).then(pl.max_horizontal(low - half, pl.lit(0.0)))
+    return lowest, high + half
+
+
+def per_volume(sides: Sides, analyte: str, widen: bool = False) -> Interval:
+    """An amount per volume, converted with the same sample's creatinine where it was sent per creatinine."""
+    creatinine = [end / 1000 for end in interval(sides, "creatinine", "umol/L", widen)]  # mmol/L
+    sent = interval(sides, analyte, "umol/mmol{creat}", widen)
+    converted = [end * c for end, c in zip(sent, creatinine, strict=True)]
+    direct = interval(sides, analyte, "umol/L", widen)
+    low, high = (pl.coalesce(d, c) for d, c in zip(direct, converted, strict=True))
+    return low, pl.when(high.is_nan()).then(math.inf).otherwise(high)
