@@ -73,7 +73,27 @@ def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
         for a, u in pairs for end in ("low", "high", "rounding")
     ]  # fmt: skip
     # one row per sample and slot, so any aggregate that ignores nulls picks it; max is the fastest
-    return used.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max())
+    frame = used.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max())
+    return _with_total_creatine(frame) if "tcr" in analytes else frame
+
+
+def _with_total_creatine(frame: pl.DataFrame) -> pl.DataFrame:
+    """Per total creatine, total creatine itself is 1: tables of ratios do not print it, and a ratio to it that is
+    printed needs no division."""
+    unit = _MRS_UNITS[1]
+    printed = [name for name in frame.columns if name.endswith(f"|{unit}|low")]
+    if not printed:
+        return frame
+    any_of = pl.any_horizontal(pl.col(name).is_not_null() for name in printed)
+    ends = {
+        slot("tcr", unit, end): number for end, number in (("low", 1.0), ("high", 1.0), ("rounding", 0.0))
+    }
+    return frame.with_columns(
+        pl.when(any_of)
+        .then(pl.col(name).fill_null(number) if name in frame.columns else pl.lit(number))
+        .alias(name)
+        for name, number in ends.items()
+    )
 
 
 def _sum(parts: list[pl.Expr]) -> pl.Expr:
@@ -190,7 +210,9 @@ class _Sides:
             if name.split("|")[0] in self.components and name.endswith("|low")
         }
         others = sorted(
-            unit for unit in known - set(UNITS) if not self.metric.molar_required or unit in _MRS_UNITS
+            (unit for unit in known - set(UNITS) if not self.metric.molar_required or unit in _MRS_UNITS),
+            # concentrations have more digits than the ratios that a fit prints of them
+            key=lambda unit: (_MRS_UNITS.index(unit) if unit in _MRS_UNITS else len(_MRS_UNITS), unit),
         )
         return [unit for unit in UNITS if unit in known] + others
 

@@ -44,7 +44,11 @@ def glance(path: Path) -> Glance | None:
             listed, _ = json.JSONDecoder().raw_decode(text, found.end())
         except (ValueError, RecursionError):
             listed = []
-    names = [column["name"] for column in listed if isinstance(column, dict) and isinstance(column.get("name"), str)]
+    names = [
+        column["name"]
+        for column in listed
+        if isinstance(column, dict) and isinstance(column.get("name"), str)
+    ]
     return look(text, names)
 
 
@@ -145,7 +149,9 @@ def _frame(
     if not broken:
         return frame
     try:
-        bad = pl.DataFrame(broken, schema={"row": pl.Int64, "raw": pl.String, "defect": pl.String}, orient="row")
+        bad = pl.DataFrame(
+            broken, schema={"row": pl.Int64, "raw": pl.String, "defect": pl.String}, orient="row"
+        )
         empty = [pl.lit(None, pl.String).alias(name) for name in fields(width)]
         return pl.concat([frame, bad.with_columns(empty)], how="diagonal").sort("row")
     except UnicodeEncodeError:

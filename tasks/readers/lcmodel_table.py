@@ -25,18 +25,22 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.lcmodel import CUT, SCALED, Rows, number, scaled
+from tasks.readers.lcmodel import CUT, Rows, number, reference_of
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
 
 _VERSION = re.compile(r"^\s*LCModel\s+\(Version\s+(?P<version>[^)]*)\)", re.IGNORECASE)
-_BLOCK = re.compile(r"^\s*(?:\$\$[A-Z]{4}\s*)?(?P<count>\d+)\s+lines? in following (?P<what>[a-z. ]+?)\s*(?:[:=].*)?$")
+_BLOCK = re.compile(
+    r"^\s*(?:\$\$[A-Z]{4}\s*)?(?P<count>\d+)\s+lines? in following (?P<what>[a-z. ]+?)\s*(?:[:=].*)?$"
+)
 _CONC = "concentration table"
 _INPUT = "table of input changes"
 _HEADER = re.compile(r"^\s*Conc\.\s+%SD\s*/\s*(?P<reference>\S+)\s+Metab(?:\.|olite)\s*$")
 _NUMBER = r"(?:\d*\.?\d+(?:[ED][+-]?\d+)?|\d+\.|NaN|Inf(?:inity)?|\*+)"
 #: the character before the name is LCModel's mark, never part of the name: ` -CrCH2` is -CrCH2
-_FIT = re.compile(rf"^\s*(?P<conc>-?{_NUMBER})\s+(?P<sd>\d+|\*+)%\s*(?P<ratio>-?{_NUMBER})(?P<mark>[ +-])\s*(?P<name>\S.*)$")
+_FIT = re.compile(
+    rf"^\s*(?P<conc>-?{_NUMBER})\s+(?P<sd>\d+|\*+)%\s*(?P<ratio>-?{_NUMBER})(?P<mark>[ +-])\s*(?P<name>\S.*)$"
+)
 _CONREL = re.compile(r"\bCONREL\s*=\s*(?P<number>[0-9.EDed+-]+)")
 _TIME = re.compile(r"^\d{1,2}-[A-Za-z]{3}-\d{4}\s+\d{1,2}:\d{2}")
 _MARKS = {"+": "ratio far above its prior", "-": "ratio far below its prior"}
@@ -51,7 +55,8 @@ class _Voxel:
     """What stands around one concentration table."""
 
     facts: dict[str, str] = field(default_factory=dict)
-    scaled: bool = False  # the ratios are not to the reference itself, but to so many times it
+    own: str | None = None  # the ratio that the reference prints of itself
+    conrel: bool = False  # the settings scale the ratios
     left: int = 0  # lines that the table should have had besides
 
 
@@ -76,7 +81,7 @@ def glance(path: Path) -> Glance | None:
 def _about(lines: list[str]) -> dict[str, str]:
     """What the lines above a table say: version, title, owner, time of the analysis."""
     facts: dict[str, str] = {}
-    title = []
+    title: list[str] = []
     for line in map(str.strip, lines):
         if found := _match(_VERSION, line):
             facts["Version"] = found["version"]
@@ -88,6 +93,11 @@ def _about(lines: list[str]) -> dict[str, str]:
         elif line:
             title.append(line)
     return facts | ({"Title": " ".join(title)} if title else {})
+
+
+def _is_reference(name: str, header: str) -> bool:
+    """Whether a metabolite is the one of the header, which cuts its name to six characters."""
+    return name == header or (len(header) == 6 and name.startswith(header))
 
 
 def _survey(lines: Iterable[str]) -> list[_Voxel]:
@@ -108,10 +118,10 @@ def _survey(lines: Iterable[str]) -> list[_Voxel]:
             above = [*above[-19:], line[:_LONGEST]]  # a title has few lines
         elif block == _CONC and (found := _match(_HEADER, line)):
             reference = found["reference"]
-        elif block == _CONC and (found := _match(_FIT, line)) and found["name"] == reference:
-            voxels[-1].scaled |= scaled(found["sd"], found["ratio"])
+        elif block == _CONC and (found := _match(_FIT, line)) and _is_reference(found["name"], reference):
+            voxels[-1].own = voxels[-1].own or found["ratio"]
         elif block == _INPUT and voxels and (found := _match(_CONREL, line)):
-            voxels[-1].scaled |= number(found["number"]) not in (None, 1.0)
+            voxels[-1].conrel |= number(found["number"]) not in (None, 1.0)
         if block == _CONC and not line.strip():
             block = ""
     return voxels
@@ -136,8 +146,11 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
         short = sum(voxel.left > 0 for voxel in voxels)
         if short:  # LCModel counts lines that it was told not to print, so this alone is no fault
             reading.notes.append(f"tables with fewer lines than they announce: {short}")
-        if any(voxel.scaled for voxel in voxels):
-            reading.notes.append("the ratios are scaled (CONREL): their unit is not the reference itself")
+        doubtful = sum(reference_of("", voxel.own, voxel.conrel) != "" for voxel in voxels)
+        if doubtful:
+            reading.notes.append(
+                f"tables whose ratios are scaled (CONREL), or lack the reference: {doubtful}"
+            )
         rows.finish()
         yield rows.frame()
 
@@ -177,7 +190,7 @@ def _walk(lines: Iterable[str], voxels: list[_Voxel], rows: Rows) -> Iterator[No
             rows.reading.skip("column header")
         elif block == _CONC:
             voxels[at].left -= 1
-            _fit(at_line, line, f"{reference} {SCALED}" if voxels[at].scaled else reference, known, rows)
+            _fit(at_line, line, reference_of(reference, voxels[at].own, voxels[at].conrel), known, rows)
         else:
             rows.reading.skip(f"line of the {block}" if block != "heading" else "heading line")
         yield
@@ -189,4 +202,6 @@ def _fit(row: int, line: str, reference: str, known: dict[str, object], rows: Ro
         rows.broken(row, line, NOT_A_FIT)
         return
     comment = _MARKS.get(found["mark"])
-    rows.fit(row, ("1", "2"), found["name"], found["conc"], found["sd"], found["ratio"], reference, known, comment)
+    rows.fit(
+        row, ("1", "2"), found["name"], found["conc"], found["sd"], found["ratio"], reference, known, comment
+    )

@@ -31,7 +31,9 @@ from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
 
 _FIRST = "#METABOLOMICS WORKBENCH"
-_SECTION = re.compile(r"^(?:VERSION[ ]*\t|#(?:PROJECT|STUDY|SUBJECT|ANALYSIS|MS|NMR?)|[A-Z_]+_START)", re.MULTILINE)
+_SECTION = re.compile(
+    r"^(?:VERSION[ ]*\t|#(?:PROJECT|STUDY|SUBJECT|ANALYSIS|MS|NMR?)|[A-Z_]+_START)", re.MULTILINE
+)
 _BINNED = "NMR_BINNED_DATA"
 CUT = "the file ends within a table"
 OUTSIDE = "outside a section"

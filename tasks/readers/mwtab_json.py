@@ -109,7 +109,10 @@ class _Json:
                 if _text(said):
                     facts |= pairs(_text(said), between, mark)
                     texts.append(_text(said))
-            subject, sample = entry.get("Subject ID", "subject_type"), entry.get("Sample ID", "local_sample_id")
+            subject, sample = (
+                entry.get("Subject ID", "subject_type"),
+                entry.get("Sample ID", "local_sample_id"),
+            )
             now.subject(_text(subject), _text(sample), facts, " | ".join(texts))
 
     def _table(self, name: str, section: Any, now: Analysis) -> Iterator[pl.DataFrame]:
@@ -147,7 +150,9 @@ class _Json:
             self.batch.broken(self.row, as_text(record), "a metabolite with a list in place of a value")
             return
         items, samples, values = ([cell[at] for cell in cells] for at in range(3))
-        self.batch.add(self.row, _text(record[0][1]), table, items, samples, [_text(value) for value in values])
+        self.batch.add(
+            self.row, _text(record[0][1]), table, items, samples, [_text(value) for value in values]
+        )
 
 
 _ADDITIONAL = ("Additional sample data", "additional_sample_data")

@@ -81,7 +81,9 @@ class Batch:
         self.seen = False  # whether there was any table of metabolites
         self._met: dict[str, None] = {}  # names that the file gives facts under
         self._used: set[str] = set()
-        self._cells: list[tuple[int, str, str, str, int]] = []  # row, item, analyte, value, index into _samples
+        self._cells: list[
+            tuple[int, str, str, str, int]
+        ] = []  # row, item, analyte, value, index into _samples
         self._samples: list[dict[str, str | None]] = []
         self._index: dict[tuple[str, str], int] = {}  # (table, sample) of the analysis -> index
         self._broken: list[dict[str, object]] = []
@@ -104,7 +106,13 @@ class Batch:
         self._broken.append({"row": row, "item": "record", "raw": raw, "defect": defect})
 
     def add(
-        self, row: int, analyte: str, table: str, items: Sequence[str], samples: Sequence[str], values: Sequence[str]
+        self,
+        row: int,
+        analyte: str,
+        table: str,
+        items: Sequence[str],
+        samples: Sequence[str],
+        values: Sequence[str],
     ) -> None:
         """The cells of one metabolite; empty ones are skipped by name."""
         self.seen = True
@@ -160,12 +168,20 @@ class Batch:
     def _frame(self) -> pl.DataFrame:
         cells = pl.DataFrame(
             self._cells,
-            schema={"row": pl.Int64, "item": pl.String, "analyte": pl.String, "value": pl.String, "_at": pl.Int64},
+            schema={
+                "row": pl.Int64,
+                "item": pl.String,
+                "analyte": pl.String,
+                "value": pl.String,
+                "_at": pl.Int64,
+            },
             orient="row",
         )
         names = [name for name in ROWS_SCHEMA if name not in ("row", "item", "analyte", "value")]
         samples = pl.DataFrame(self._samples, schema=dict.fromkeys(names, pl.String)).with_row_index("_at")
-        rows = as_rows(cells.join(samples.cast({"_at": pl.Int64}), on="_at", how="left", maintain_order="left"))
+        rows = as_rows(
+            cells.join(samples.cast({"_at": pl.Int64}), on="_at", how="left", maintain_order="left")
+        )
         if self._broken:
             broken = as_rows(pl.DataFrame(self._broken, schema_overrides={"row": pl.Int64}))
             rows = pl.concat([rows, broken]).sort("row", maintain_order=True)

@@ -71,7 +71,9 @@ def _joined(indexes: tuple[int, ...], layout: Layout) -> pl.Expr:
         return parts[0]
     if layout.blank:
         blanks = [_is_blank(part, layout) & part.is_not_null() for part in parts]
-        parts = [pl.when(empty).then(pl.lit("")).otherwise(part) for empty, part in zip(blanks, parts, strict=True)]
+        parts = [
+            pl.when(empty).then(pl.lit("")).otherwise(part) for empty, part in zip(blanks, parts, strict=True)
+        ]
     return pl.concat_str(parts, separator=" ").str.strip_chars()
 
 
@@ -122,7 +124,9 @@ def _wide(
         .unpivot(wanted, index=[*kept, "_unit", "_what"], variable_name="_f", value_name="value")
     )
     if beside:  # cell by cell in the same order
-        sds = [(none if c.rel_sd is None else pl.col(f"f{c.rel_sd}")).alias(f"f{c.index}") for c in plan.cells]
+        sds = [
+            (none if c.rel_sd is None else pl.col(f"f{c.rel_sd}")).alias(f"f{c.index}") for c in plan.cells
+        ]
         long = long.with_columns(frame.filter(~defects).select(sds).unpivot(wanted)["value"].alias("rel_sd"))
     filled = long.filter(~_empty("value"))
     reading.skip("empty cell", long.height - filled.height)

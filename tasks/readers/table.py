@@ -84,7 +84,11 @@ class Plan:
     def unused(self) -> list[str]:
         """Headers of the columns that are not read, in order."""
         read = (*self.columns.values(), *self.fallbacks.values())
-        taken = {*(i for indexes in read for i in indexes), *(c.index for c in self.cells), *(c.rel_sd for c in self.cells)}
+        taken = {
+            *(i for indexes in read for i in indexes),
+            *(c.index for c in self.cells),
+            *(c.rel_sd for c in self.cells),
+        }
         return [name for index, name in enumerate(self.names) if index not in taken and name.strip()]
 
 
@@ -150,7 +154,9 @@ def match(names: list[str], layout: Layout) -> Matched:
         return False
 
     # most records that are looked at are no headers at all
-    for ours, aliases in layout.columns.items() if places.keys() & _parts(tuple(layout.columns.values())) else ():
+    for ours, aliases in (
+        layout.columns.items() if places.keys() & _parts(tuple(layout.columns.values())) else ()
+    ):
         find(ours, places, aliases, columns)
     for ours, aliases in layout.fallbacks.items():
         find(ours, places, aliases, fallbacks if ours in columns else columns)

@@ -21,9 +21,18 @@ from tasks.readers.dataset import RECORDS, frame_of, look, table
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import read_head
 
-_LIBRARY = (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!", b"HEADER RECORD*******LIBV8   HEADER RECORD!!!!!!!")
-_MEMBER = (b"HEADER RECORD*******MEMBER  HEADER RECORD!!!!!!!", b"HEADER RECORD*******MEMBV8  HEADER RECORD!!!!!!!")
-_OBS = (b"HEADER RECORD*******OBS     HEADER RECORD!!!!!!!", b"HEADER RECORD*******OBSV8   HEADER RECORD!!!!!!!")
+_LIBRARY = (
+    b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!",
+    b"HEADER RECORD*******LIBV8   HEADER RECORD!!!!!!!",
+)
+_MEMBER = (
+    b"HEADER RECORD*******MEMBER  HEADER RECORD!!!!!!!",
+    b"HEADER RECORD*******MEMBV8  HEADER RECORD!!!!!!!",
+)
+_OBS = (
+    b"HEADER RECORD*******OBS     HEADER RECORD!!!!!!!",
+    b"HEADER RECORD*******OBSV8   HEADER RECORD!!!!!!!",
+)
 _CARD = 80
 _DAMAGED = "the transport file is cut off or damaged"
 #: SAS writes in the code page of its session
@@ -63,10 +72,15 @@ def _guard(path: Path) -> None:
                 if described not in (136, 140) or columns > _MOST_COLUMNS:
                     raise Unreadable(_DAMAGED)
                 names = file.read(columns * described)
-                width = sum(int.from_bytes(names[i + 4 : i + 6], "big") for i in range(0, len(names), described))
+                width = sum(
+                    int.from_bytes(names[i + 4 : i + 6], "big") for i in range(0, len(names), described)
+                )
                 file.seek(-len(names) % _CARD, 1)
             elif card.startswith(_OBS) and not start:
-                start, told = file.tell(), _digits(card[48:].split(maxsplit=1)[0] if card[48:].split() else b"")
+                start, told = (
+                    file.tell(),
+                    _digits(card[48:].split(maxsplit=1)[0] if card[48:].split() else b""),
+                )
     if members > 1:
         raise Unreadable("the transport file holds several datasets: send each in a file of its own")
     if size % _CARD or members != 1 or not start or not width:
