@@ -45,7 +45,27 @@ def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
         for a, u in pairs for end in ("low", "high", "rounding")
     ]  # fmt: skip
     # one row per sample and slot, so any aggregate that ignores nulls picks it; max is the fastest
-    return used.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max())
+    frame = used.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max())
+    return _with_total_creatine(frame) if "tcr" in analytes else frame
+
+
+def _with_total_creatine(frame: pl.DataFrame) -> pl.DataFrame:
+    """Per total creatine, total creatine itself is 1: tables of ratios do not print it, and a ratio to it that is
+    printed needs no division."""
+    unit = _MRS_UNITS[1]
+    printed = [name for name in frame.columns if name.endswith(f"|{unit}|low")]
+    if not printed:
+        return frame
+    any_of = pl.any_horizontal(pl.col(name).is_not_null() for name in printed)
+    ends = {
+        slot("tcr", unit, end): number for end, number in (("low", 1.0), ("high", 1.0), ("rounding", 0.0))
+    }
+    return frame.with_columns(
+        pl.when(any_of)
+        .then(pl.col(name).fill_null(number) if name in frame.columns else pl.lit(number))
+        .alias(name)
+        for name, number in ends.items()
+    )
 
 
 def formula_of(metric: Metric) -> Formula:
@@ -86,12 +106,10 @@ class Sides:
             if name.split("|")[0] in self.components and name.endswith("|low")
         }
         no_moles = _MRS_UNITS if self.metric.molar_required else known
-        others = sorted(
-            unit
-            for unit in known - set(UNITS)
-            if unit in _COMPARABLE or (unit in no_moles and unit not in RESPONSES)
-        )
-        return [unit for unit in UNITS if unit in known] + others
+        others = {u for u in known - set(UNITS) if u in _COMPARABLE or (u in no_moles and u not in RESPONSES)}
+        # concentrations have more digits than the ratios that a fit prints of them, so they come first
+        ordered = sorted(others, key=lambda u: (u not in _MRS_UNITS, u != _MRS_UNITS[0], u))
+        return [unit for unit in UNITS if unit in known] + ordered
 
 
 def interval(sides: Sides, analyte: str, unit: str, widen: bool = False) -> Interval:

@@ -21,7 +21,9 @@ from tasks.readers.headers import key
 #: rows of one batch, about
 BATCH = 50_000
 CUT = "the file ends within the record"
+#: what is added to a unit that is not the one it seems: nobody knows it, so the ratios are quarantined
 SCALED = "scaled by CONREL"
+UNPROVEN = "without a line of its own"
 #: what the table itself holds; a layout's [columns] have no say in it
 _OWN = frozenset({"analyte", "value", "rel_sd"})
 
@@ -34,11 +36,17 @@ def number(text: str) -> float | None:
         return None
 
 
-def scaled(sd: str, ratio: str) -> bool:
-    """Whether the reference's ratio to itself, which it prints with this %SD, is not 1: then CONREL was set, and
-    all ratios of its table are that many times larger."""
-    own = number(ratio)
-    return own is not None and sd != "999" and abs(own - 1) > 0.002
+def reference_of(name: str, own: str | None, conrel: bool = False) -> str:
+    """The reference of a table's ratios, as their unit names it.
+
+    `own`: the ratio that the reference prints of itself; None: the table has no line of it. Where CONREL was set,
+    all ratios are that many times larger, and the header does not say so: only the reference's own line does.
+    """
+    if own is None:
+        return f"{name} {UNPROVEN}"
+    itself = number(own)
+    is_one = itself is not None and abs(itself - 1) <= 0.002
+    return name if is_one and not conrel else f"{name} {SCALED}"
 
 
 class Rows:

@@ -19,7 +19,7 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.lcmodel import SCALED, Rows, scaled
+from tasks.readers.lcmodel import Rows, reference_of
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
@@ -28,6 +28,8 @@ _SD = re.compile(r"^(?P<name>.+?)\s+%SD$")
 #: a file of fewer metabolites may be a table of another kind
 _FEWEST = 3
 _LONGEST = 200
+#: characters of a name
+_CUT_TO = 13
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,10 @@ def _voxel(
         return
     taken = {triple.at + step for triple in triples for step in range(3)}
     known = rows.known({name: cells[i] for i, name in enumerate(names) if i not in taken and name})
-    fits = {triple.name: cells[triple.at : triple.at + 3] for triple in triples}
+    ratios = {triple.name: cells[triple.at + 2] for triple in triples}
     for triple in triples:
         conc, sd, ratio = cells[triple.at : triple.at + 3]
-        reference = triple.reference
-        if scaled(*fits.get(reference, ("", "", ""))[1:]):
-            reference = f"{reference} {SCALED}"
+        reference = reference_of(triple.reference, ratios.get(triple.reference[:_CUT_TO]))
         items = (str(triple.at + 1), str(triple.at + 3))
         # LCModel ends every line, so a number that the file ends with may be cut
         cut = last and triple.at + 3 == len(names)

@@ -25,7 +25,7 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.lcmodel import CUT, SCALED, Rows, number, scaled
+from tasks.readers.lcmodel import CUT, Rows, number, reference_of
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
 
@@ -55,7 +55,8 @@ class _Voxel:
     """What stands around one concentration table."""
 
     facts: dict[str, str] = field(default_factory=dict)
-    scaled: bool = False  # the ratios are not to the reference itself, but to so many times it
+    own: str | None = None  # the ratio that the reference prints of itself
+    conrel: bool = False  # the settings scale the ratios
     left: int = 0  # lines that the table should have had besides
 
 
@@ -94,6 +95,11 @@ def _about(lines: list[str]) -> dict[str, str]:
     return facts | ({"Title": " ".join(title)} if title else {})
 
 
+def _is_reference(name: str, header: str) -> bool:
+    """Whether a metabolite is the one of the header, which cuts its name to six characters."""
+    return name == header or (len(header) == 6 and name.startswith(header))
+
+
 def _survey(lines: Iterable[str]) -> list[_Voxel]:
     """The tables of a file: what stands above each, and whether its ratios are scaled. The settings of a run
     stand below its table, so this is read first."""
@@ -112,10 +118,10 @@ def _survey(lines: Iterable[str]) -> list[_Voxel]:
             above = [*above[-19:], line[:_LONGEST]]  # a title has few lines
         elif block == _CONC and (found := _match(_HEADER, line)):
             reference = found["reference"]
-        elif block == _CONC and (found := _match(_FIT, line)) and found["name"] == reference:
-            voxels[-1].scaled |= scaled(found["sd"], found["ratio"])
+        elif block == _CONC and (found := _match(_FIT, line)) and _is_reference(found["name"], reference):
+            voxels[-1].own = voxels[-1].own or found["ratio"]
         elif block == _INPUT and voxels and (found := _match(_CONREL, line)):
-            voxels[-1].scaled |= number(found["number"]) not in (None, 1.0)
+            voxels[-1].conrel |= number(found["number"]) not in (None, 1.0)
         if block == _CONC and not line.strip():
             block = ""
     return voxels
@@ -140,8 +146,11 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
         short = sum(voxel.left > 0 for voxel in voxels)
         if short:  # LCModel counts lines that it was told not to print, so this alone is no fault
             reading.notes.append(f"tables with fewer lines than they announce: {short}")
-        if any(voxel.scaled for voxel in voxels):
-            reading.notes.append("the ratios are scaled (CONREL): their unit is not the reference itself")
+        doubtful = sum(reference_of("", voxel.own, voxel.conrel) != "" for voxel in voxels)
+        if doubtful:
+            reading.notes.append(
+                f"tables whose ratios are scaled (CONREL), or lack the reference: {doubtful}"
+            )
         rows.finish()
         yield rows.frame()
 
@@ -181,7 +190,7 @@ def _walk(lines: Iterable[str], voxels: list[_Voxel], rows: Rows) -> Iterator[No
             rows.reading.skip("column header")
         elif block == _CONC:
             voxels[at].left -= 1
-            _fit(at_line, line, f"{reference} {SCALED}" if voxels[at].scaled else reference, known, rows)
+            _fit(at_line, line, reference_of(reference, voxels[at].own, voxels[at].conrel), known, rows)
         else:
             rows.reading.skip(f"line of the {block}" if block != "heading" else "heading line")
         yield
