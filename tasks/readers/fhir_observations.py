@@ -67,6 +67,8 @@ class Resources:
         if text.startswith("#"):
             contained = many((within or {}).get("contained"))
             return next((r for r in contained if text_of(r.get("id")) == text[1:]), None)
+        if not self._by_reference:
+            return None
         text = text.split("/_history/")[0]
         return self._by_reference.get(text) or self._by_reference.get("/".join(text.rsplit("/", 2)[-2:]))
 
@@ -105,8 +107,8 @@ class Observations:
                 raise Unreadable(f"layout {layout.name}: {ours} names no element such as Observation.issued")
             self._sources.append((ours, [(f[1], _path(f[0])) for f in found if f]))
         # what is left of it for an Observation without panel, report or specimen: nearly all of NDJSON
-        self._alone = [(ours, [e for e in elements if e[0] == "Observation" or e[1] is _REFERENCE])
-                       for ours, elements in self._sources]  # fmt: skip
+        self._alone = [(ours, path) for ours, elements in self._sources for kind, path in elements
+                       if kind == "Observation" or path is _REFERENCE]  # fmt: skip
         self._constants = {k: v for k, v in layout.constants.items() if k != "value"}
 
     def top(self, number: int, resource: Any, otherwise: str) -> None:
@@ -162,12 +164,12 @@ class Observations:
         if not has_own and not components and "hasMember" in resource and "dataAbsentReason" not in resource:
             self.reading.skip("panel Observation")
             return
-        shared = {"row": number, **self._constants, **self._around(resource, holder)}
+        shared: dict = {"row": number, **self._constants, **self._around(resource, holder)}
         parts = [("value", resource, value)] if has_own or not (components or name) else []
         parts += [(str(at), part, value_of(part)) for at, part in enumerate(components, start=1)]
         notes = comment_of(resource)
         for item, part, (said, unit, defect) in parts:
-            row: dict = dict(shared)
+            row = shared.copy()
             row["item"] = prefix + item
             row["analyte"], row["code"] = named(part.get("code"))
             row["value"] = flagged(part, said) if "interpretation" in part else said
@@ -177,9 +179,12 @@ class Observations:
                 row["unit"] = unit
             if defect:
                 row["defect"], row["raw"] = defect, raw_of(part)
-            own = notes if part is resource else "\n".join(filter(None, (notes, comment_of(part))))
-            if own:
-                row["comment"] = own
+            if part is resource:
+                row["comment"] = notes
+            elif said_too := comment_of(part):
+                row["comment"] = f"{notes}\n{said_too}" if notes else said_too
+            else:
+                row["comment"] = notes
             self.rows.append(row)
 
     def _chain(self, resource: dict) -> tuple[list[dict], list[dict]]:
@@ -210,13 +215,19 @@ class Observations:
         reports: list[dict] = []
         if self.resources.panel or self.resources.report:
             panels, reports = self._chain(resource)
-        own = [resource]
-        reference, specimen = self._specimen([*own, *panels], reports, within)
-        sources = self._sources if panels or reports or specimen is not None else self._alone
-        holders = {"Observation": own, "panel": panels, "DiagnosticReport": reports,
-                   "Specimen": [] if specimen is None else [specimen]}  # fmt: skip
+        reference, specimen = self._specimen([resource, *panels], reports, within)
         out: dict[str, str] = {}
-        for ours, elements in sources:
+        if not panels and not reports and specimen is None:
+            for ours, path in self._alone:
+                if ours not in out:
+                    systems = SPECIMEN_CODES if ours == "specimen" else _NONE
+                    text = reference if path is _REFERENCE else self._element(resource, path, within, systems)
+                    if text:
+                        out[ours] = text
+            return out
+        holders = {"Observation": [resource], "panel": panels, "DiagnosticReport": reports,
+                   "Specimen": [] if specimen is None else [specimen]}  # fmt: skip
+        for ours, elements in self._sources:
             systems = SPECIMEN_CODES if ours == "specimen" else _NONE
             for kind, path in elements:
                 text = None

@@ -147,12 +147,16 @@ class Orders:
         marks = self.marks
         parts = text.split(marks.field, _FIELDS)
         kind, status = field_of(parts, 2), field_of(parts, 11)
-        if kind in DOCUMENTS or status in _NO_RESULT:
-            self.reading.skip("attached document" if kind in DOCUMENTS else _NO_RESULT[status])
+        value = parts[5] if len(parts) > 5 else ""
+        if kind in DOCUMENTS:
             self.last = []
+            self.reading.skip("attached document")
+            return
+        if status in _NO_RESULT or (status == "U" and not value):
+            self.last = []
+            self.reading.skip(_NO_RESULT.get(status, "status change without its value"))
             return
         analyte, code, unit = self._what(field_of(parts, 3), field_of(parts, 6))
-        value = parts[5] if len(parts) > 5 else ""
         mark = marks.repetition
         if len(self.group.rows) + value.count(mark or "\0") >= _LARGEST_ORDER:
             raise Unreadable(f"an order with more than {_LARGEST_ORDER} values")
