@@ -19,7 +19,8 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.fhir_observations import Observations, Resources
+from tasks.readers.fhir_observations import Observations
+from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import many, raw_of
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, read_head
@@ -147,7 +148,9 @@ def _from_lines(path: Path, found: Observations, reading: Reading) -> Iterator[p
 
 def _document(path: Path) -> Any:
     if path.stat().st_size > _LARGEST_DOCUMENT:
-        raise Unreadable(f"a document of more than {_LARGEST_DOCUMENT >> 20} MiB; export it as NDJSON, a resource a line")
+        raise Unreadable(
+            f"a document of more than {_LARGEST_DOCUMENT >> 20} MiB; export it as NDJSON, a resource a line"
+        )
     try:
         return _decoded(path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip())
     except ValueError:

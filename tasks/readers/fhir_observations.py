@@ -9,8 +9,20 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
+from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import (
-    SPECIMEN_CODES, comment_of, element_text, flagged, limits, many, named, no_result, raw_of, some, text_of, value_of,
+    SPECIMEN_CODES,
+    comment_of,
+    element_text,
+    flagged,
+    limits,
+    many,
+    named,
+    no_result,
+    raw_of,
+    some,
+    text_of,
+    value_of,
 )  # fmt: skip
 
 #: what an Observation says itself, whatever the layout
@@ -35,59 +47,6 @@ def _path(element: str) -> tuple[tuple[str, ...], ...]:
     if element == "Specimen.reference":
         return _REFERENCE
     return tuple(tuple(name + suffix for suffix in _SUFFIXES) for name in element.split(".")[1:])
-
-
-class Resources:
-    """The resources of a document by what refers to them."""
-
-    def __init__(self) -> None:
-        self._by_reference: dict[str, dict] = {}
-        self._all: list[dict] = []
-        self.panel: dict[int, dict | None] = {}  # identity of an Observation -> the one it is a member of
-        self.report: dict[int, dict | None] = {}  # identity of an Observation -> its DiagnosticReport
-
-    def __len__(self) -> int:
-        return len(self._by_reference)
-
-    def add(self, resource: dict, url: Any = None) -> None:
-        """Remember a resource under its type and id, and its full URL."""
-        kind, name = resource.get("resourceType"), text_of(resource.get("id"))
-        if isinstance(kind, str) and name:
-            self._by_reference[f"{kind}/{name}"] = resource
-        if isinstance(url, str):
-            self._by_reference[url] = resource
-        if kind in ("Observation", "DiagnosticReport"):
-            self._all.append(resource)
-
-    def find(self, reference: Any, within: dict | None = None) -> dict | None:
-        """The resource that a reference means; `#id` is one contained in `within`."""
-        text = text_of(some(reference).get("reference"))
-        if text is None:
-            return None
-        if text.startswith("#"):
-            contained = many((within or {}).get("contained"))
-            return next((r for r in contained if text_of(r.get("id")) == text[1:]), None)
-        if not self._by_reference:
-            return None
-        text = text.split("/_history/")[0]
-        return self._by_reference.get(text) or self._by_reference.get("/".join(text.rsplit("/", 2)[-2:]))
-
-    def forget(self) -> None:
-        """Forget who belongs to whom: the next resource may lie where the last one lay."""
-        self.panel.clear()
-        self.report.clear()
-
-    def link(self, holder: dict | None = None) -> None:
-        """Note which Observations are members of a panel and results of a report: among all resources, or of
-        the one resource `holder` and what it contains. One that two panels name belongs to neither."""
-        among = self._all if holder is None else [holder, *many(holder.get("contained"))]
-        for resource in among:
-            is_report = resource.get("resourceType") == "DiagnosticReport"
-            into = self.report if is_report else self.panel
-            for reference in many(resource.get("result" if is_report else "hasMember")):
-                member = self.find(reference, holder or resource)
-                if member is not None and member is not resource:
-                    into[id(member)] = None if into.get(id(member), resource) is not resource else resource
 
 
 class Observations:
@@ -197,7 +156,9 @@ class Observations:
         reports = [self.resources.report.get(id(one)) for one in (resource, *panels)]
         return panels, [report for report in reports if report is not None][:1]
 
-    def _specimen(self, holders: list[dict], reports: list[dict], within: dict) -> tuple[str | None, dict | None]:
+    def _specimen(
+        self, holders: list[dict], reports: list[dict], within: dict
+    ) -> tuple[str | None, dict | None]:
         """The reference to the specimen and what it means. A report's counts where it names one only."""
         for one in (*holders, *reports):
             said = one.get("specimen")
@@ -242,7 +203,9 @@ class Observations:
                     break
         return out
 
-    def _element(self, holder: dict, path: tuple[tuple[str, ...], ...], within: dict, systems: frozenset) -> str | None:
+    def _element(
+        self, holder: dict, path: tuple[tuple[str, ...], ...], within: dict, systems: frozenset
+    ) -> str | None:
         """The text of an element; each step of the path has the names that it may have."""
         value: Any = holder
         for names in path:
@@ -258,7 +221,12 @@ class Observations:
                 return None
         if isinstance(value, str):
             return value or None
-        if not systems and isinstance(value, dict) and (text := value.get("reference")).__class__ is str and text[:1] != "#":
+        if (
+            not systems
+            and isinstance(value, dict)
+            and (text := value.get("reference")).__class__ is str
+            and text[:1] != "#"
+        ):
             return text or None
         text = element_text(value, systems)
         if text and text[0] == "#" and isinstance(value, dict):

@@ -18,10 +18,18 @@ SPECIMEN_CODES = frozenset({
 })  # fmt: skip
 _NONE: frozenset[str] = frozenset()
 #: value[x] that is a document, points at something, or is a curve
-_NO_RESULT = {"valueAttachment": "attached document", "valueReference": "reference", "valueSampledData": "curve"}
+_NO_RESULT = {
+    "valueAttachment": "attached document",
+    "valueReference": "reference",
+    "valueSampledData": "curve",
+}
 _TEXTS = frozenset({"valueString", "valueInteger", "valueInteger64", "valueBoolean", "valueDecimal", "valueDateTime",
                     "valueTime", "valueInstant", "valueDate", "valueCode"})  # fmt: skip
-_VALUES = _TEXTS | _NO_RESULT.keys() | {"valueQuantity", "valueCodeableConcept", "valueRange", "valueRatio", "valuePeriod"}
+_VALUES = (
+    _TEXTS
+    | _NO_RESULT.keys()
+    | {"valueQuantity", "valueCodeableConcept", "valueRange", "valueRatio", "valuePeriod"}
+)
 SEVERAL = "several values in one"
 
 
@@ -56,7 +64,9 @@ def concept(value: Any, systems: frozenset[str] = _NONE) -> str | None:
     for coding in codings:
         if text_of(coding.get("system")) in systems and (code := text_of(coding.get("code"))):
             return code
-    if said := text_of(value.get("text")) or next(filter(None, (text_of(c.get("display")) for c in codings)), None):
+    if said := text_of(value.get("text")) or next(
+        filter(None, (text_of(c.get("display")) for c in codings)), None
+    ):
         return said
     for coding in codings:
         if code := text_of(coding.get("code")):
@@ -88,7 +98,9 @@ def _quantity(value: dict) -> tuple[str | None, str | None]:
     if number is None or "comparator" not in value:
         return number, unit_of(value)
     comparator = text_of(value["comparator"]) or ""
-    return (comparator if comparator in ("", "<", "<=", ">", ">=") else f"{comparator} ") + number, unit_of(value)
+    return (comparator if comparator in ("", "<", "<=", ">", ">=") else f"{comparator} ") + number, unit_of(
+        value
+    )
 
 
 def _range(value: dict) -> tuple[str | None, str | None]:
@@ -138,7 +150,11 @@ def value_of(element: dict) -> tuple[str | None, str | None, str | None]:
     if key == "valueRatio":
         return (*_ratio(some(value)), None)
     if key == "valuePeriod":
-        return " - ".join(filter(None, (text_of(some(value).get(end)) for end in ("start", "end")))), None, None
+        return (
+            " - ".join(filter(None, (text_of(some(value).get(end)) for end in ("start", "end")))),
+            None,
+            None,
+        )
     return None, None, f"no result but a {_NO_RESULT[key]}"
 
 
@@ -160,12 +176,16 @@ def limits(element: dict, unit: str | None) -> tuple[str | None, str | None]:
     """The reference limits, in the unit of the value; none where several ranges could be meant (by age, by sex)."""
     ranges = many(element["referenceRange"])
     if len(ranges) > 1:
-        normal = [r for r in ranges if "normal" in [c.get("code") for c in many(some(r.get("type")).get("coding"))]]
+        normal = [
+            r for r in ranges if "normal" in [c.get("code") for c in many(some(r.get("type")).get("coding"))]
+        ]
         ranges = normal if len(normal) == 1 else []
     if not ranges:
         return None, None
     low, high = some(ranges[0].get("low")), some(ranges[0].get("high"))
-    ends = [text_of(end.get("value")) if end and unit_of(end) in (None, unit) else None for end in (low, high)]
+    ends = [
+        text_of(end.get("value")) if end and unit_of(end) in (None, unit) else None for end in (low, high)
+    ]
     if ends == [None, None]:
         return (None, None) if low or high else (text_of(ranges[0].get("text")), None)
     return ends[0], ends[1]
@@ -198,7 +218,11 @@ def element_text(value: Any, systems: frozenset[str] = _NONE) -> str | None:
         return reference
     if "coding" in value or "text" in value:
         return concept(value, systems)
-    return text_of(value.get("value")) or text_of(value.get("start")) or text_of(some(value.get("identifier")).get("value"))
+    return (
+        text_of(value.get("value"))
+        or text_of(value.get("start"))
+        or text_of(some(value.get("identifier")).get("value"))
+    )
 
 
 def raw_of(element: Any) -> str:

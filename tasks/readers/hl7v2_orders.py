@@ -13,7 +13,19 @@ import polars as pl
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
 from tasks.readers.hl7v2_fields import (
-    DOCUMENTS, SPECIMEN_CODES, Marks, Place, field_of, marks_of, named, pick, place_of, unescaped, unit_of, value_of,
+    DOCUMENTS,
+    SPECIMEN_CODES,
+    Marks,
+    Place,
+    field_of,
+    is_whole,
+    marks_of,
+    named,
+    pick,
+    place_of,
+    unescaped,
+    unit_of,
+    value_of,
 )  # fmt: skip
 
 #: fields that a segment is cut into; the results and what stands around them end long before
@@ -25,7 +37,6 @@ _OWN = ("analyte", "code", "value", "unit", "ref_low", "ref_high", "comment")
 _CODED = {"specimen": SPECIMEN_CODES, "method": frozenset[str]()}
 #: statuses of an OBX that is no result (table 0085)
 _NO_RESULT = {"O": "order detail without a result", "N": "observation that was not asked for"}
-_TIME = re.compile(r"^\d{8}(?:\d{4}(?:\d{2}(?:\.\d{1,4})?)?)?([+-]\d{4})?$")
 #: distinct texts kept in memory
 _REMEMBERED = 20_000
 CUT = "cut off"
@@ -46,7 +57,9 @@ class Orders:
     def __init__(self, layout: Layout, reading: Reading, encoding: str) -> None:
         self.layout, self.reading, self.encoding = layout, reading, encoding
         if wrong := [name for name in layout.columns if name in _OWN]:
-            raise Unreadable(f"layout {layout.name}: {', '.join(wrong)} cannot be taken from elsewhere than its OBX")
+            raise Unreadable(
+                f"layout {layout.name}: {', '.join(wrong)} cannot be taken from elsewhere than its OBX"
+            )
         self.places = {ours: [place_of(text) for text in texts] for ours, texts in layout.columns.items()}
         self.marks = Marks("|", "^", "~", "\\", "&")
         self.group = Group()
@@ -94,6 +107,7 @@ class Orders:
 
     def _other(self, name: str, text: str, ended: bool) -> None:
         around = self.group.around
+        patient = {key: fields for key, fields in around.items() if key in ("MSH", "PID")}
         parts = text.split(self.marks.field, _FIELDS)
         if name == "NTE":
             for row in self.last:
@@ -104,21 +118,19 @@ class Orders:
             self._begin({"MSH": around.get("MSH", []), "PID": parts}, keep_specimen=False)
         elif name == "ORC":
             if self.group.rows:
-                self._begin({key: around[key] for key in ("MSH", "PID") if key in around})
+                self._begin(patient)
             self.orc = self.group.around["ORC"] = parts
         elif name == "OBR":
             self.seen_order = True
-            kept = {key: around[key] for key in ("MSH", "PID") if key in around}
-            self._begin(kept | ({"ORC": self.orc} if self.orc else {}) | {"OBR": parts})
+            self._begin(patient | ({"ORC": self.orc} if self.orc else {}) | {"OBR": parts})
             self.orc = None
         elif name == "SPM":
             if not self.seen_order:
                 self.order_comes_first = False
             if not self.order_comes_first:
-                kept = {key: around[key] for key in ("MSH", "PID") if key in around}
-                self._begin(kept, keep_specimen=False)
+                self._begin(patient, keep_specimen=False)
             self.group.specimens.append(parts)
-            if not ended and not self._is_whole(parts, (2, 4, 17), enough=17):
+            if not ended and not self._is_whole(parts):
                 self._cut()
         elif name in ("FTS", "BTS"):
             self._trailer(name, parts)
@@ -136,7 +148,9 @@ class Orders:
         self.batches_open -= 1
         said = field_of(parts, 1)
         if name == "BTS" and said.isascii() and said.isdigit() and int(said[:9]) != self.messages:
-            self.reading.notes.append(f"the batch counts {int(said[:9])} messages, and {self.messages} are there")
+            self.reading.notes.append(
+                f"the batch counts {int(said[:9])} messages, and {self.messages} are there"
+            )
         if name == "BTS":
             self.messages = 0
 
@@ -177,7 +191,7 @@ class Orders:
             }  # fmt: skip
             self.last.append(row)
         self.group.rows += self.last
-        if not ended and not self._is_whole(parts, (14, 19), enough=11):
+        if not ended and not self._is_whole(parts):
             self._cut(text)
 
     def _what(self, field: str, unit: str) -> tuple[str, str, str]:
@@ -191,25 +205,9 @@ class Orders:
             self._names[key] = found
         return found
 
-    def _is_whole(self, parts: list[str], times: tuple[int, ...], enough: int) -> bool:
-        """Whether the last segment of a file, which has no line end, says all that is read from it.
-
-        Its last field may be cut: it must lie behind field `enough`, or be a status, a code with its text
-        or a whole time (with an offset, where the message's other times have one)."""
-        last = len(parts) - 1
-        text = parts[last]
-        if last > enough:
-            found = _TIME.match(text) if last in times and text else None
-        elif last == 17 and text:
-            found = _TIME.match(text.rpartition(self.marks.component or "^")[2])
-        elif last == 4 and parts[0] == "SPM":
-            return bool(self.marks.component) and self.marks.component in text
-        else:
-            return last == 11 and parts[0] == "OBX" and text != ""
-        if not text or last not in times:
-            return True
+    def _is_whole(self, parts: list[str]) -> bool:
         zoned = re.search(r"[+-]\d{4}$", field_of(self.group.around.get("MSH", []), 6))
-        return found is not None and (found[1] is not None or zoned is None)
+        return is_whole(parts, self.marks, zoned is not None)
 
     def _cut(self, raw: str | None = None) -> None:
         """The file ends within a segment: what the order would say further is not known."""
@@ -232,7 +230,9 @@ class Orders:
         segments = (
             self.group.specimens
             if place.segment == "SPM"
-            else [self.group.around[place.segment]] if place.segment in self.group.around else []
+            else [self.group.around[place.segment]]
+            if place.segment in self.group.around
+            else []
         )
         said = {self._plain(pick(place, parts, self.marks, _CODED.get(ours))) for parts in segments}
         return said.pop() if len(said) == 1 else ""

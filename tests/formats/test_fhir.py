@@ -19,7 +19,15 @@ from tests.formats.golden import HERE, run
 
 LAYOUTS = load_layouts()
 LAYOUT = LAYOUTS["fhir"]
-DOCUMENTS = ["bundle-101", "bundle-ghp", "f202", "f205", "mii-laborwert", "mii-laborwert-ratio", "report-contained"]
+DOCUMENTS = [
+    "bundle-101",
+    "bundle-ghp",
+    "f202",
+    "f205",
+    "mii-laborwert",
+    "mii-laborwert-ratio",
+    "report-contained",
+]
 
 
 def _input(case: str) -> Path:
@@ -39,7 +47,7 @@ def _written(tmp_path: Path, content: str | bytes) -> Path:
 
 def _observation(value: str = "1.5", **more: object) -> str:
     said = {"resourceType": "Observation", "status": "final", "code": {"text": "Dopamine"}, **more}
-    return json.dumps(said)[:-1] + ', "valueQuantity": {"value": %s, "unit": "nmol/L"}}' % value
+    return json.dumps(said)[:-1] + f', "valueQuantity": {{"value": {value}, "unit": "nmol/L"}}}}'
 
 
 @pytest.mark.parametrize("case", ["bundle-101", "bundle-ghp"])
@@ -67,7 +75,19 @@ def test_members_of_a_panel_have_its_specimen_and_time() -> None:
 
 @pytest.mark.parametrize(
     "number",
-    ["1.50", "1.5", "0.00001", "1e3", "1E-05", "12345678901234567890", "0.1234567890123456789", "-0", "100", "0.0", "2.0"],
+    [
+        "1.50",
+        "1.5",
+        "0.00001",
+        "1e3",
+        "1E-05",
+        "12345678901234567890",
+        "0.1234567890123456789",
+        "-0",
+        "100",
+        "0.0",
+        "2.0",
+    ],
 )
 @pytest.mark.parametrize("lines", [1, 2])
 def test_a_number_keeps_its_text(tmp_path: Path, number: str, lines: int) -> None:
@@ -79,7 +99,7 @@ def test_a_number_keeps_its_text(tmp_path: Path, number: str, lines: int) -> Non
 @given(number=st.floats(-1e300, 1e300), digits=st.integers(0, 17), kind=st.sampled_from("efg"))
 def test_any_number_keeps_its_text(number: float, digits: int, kind: str) -> None:
     text = format(number, f".{digits}{kind}")
-    element = fhir._decoded(('{"valueQuantity": {"value" : %s }}' % text).encode())["valueQuantity"]
+    element = fhir._decoded(f'{{"valueQuantity": {{"value" : {text} }}}}'.encode())["valueQuantity"]
     assert text_of(element["value"]) == text
 
 
@@ -130,7 +150,9 @@ def test_lines_cut_anywhere_lose_the_last_one_only(tmp_path: Path) -> None:
         ("{", False),
     ],
 )
-def test_fhir_is_recognised_by_the_type_of_its_first_resource(tmp_path: Path, content: str, fits: bool) -> None:
+def test_fhir_is_recognised_by_the_type_of_its_first_resource(
+    tmp_path: Path, content: str, fits: bool
+) -> None:
     assert (fhir.glance(_written(tmp_path, content)) is not None) is fits
 
 
@@ -141,7 +163,10 @@ def test_fhir_is_recognised_by_the_type_of_its_first_resource(tmp_path: Path, co
         b'{"resourceType": "Observation", "valueString": "\\ud800"}',
         b'{"resourceType": "Observation", "valueString": "\xff"}',
         b'{"resourceType": "Observation", "x": ' + b"[" * 100_000,
-        b'{"resourceType": "Observation", "x": ' + b"[" * 1000 + b"]" * 1000 + b', "valueQuantity": {"value": 1.0}} x',
+        b'{"resourceType": "Observation", "x": '
+        + b"[" * 1000
+        + b"]" * 1000
+        + b', "valueQuantity": {"value": 1.0}} x',
         '{"resourceType": "Observation"}'.encode("utf-16"),
     ],
 )
@@ -153,7 +178,9 @@ def test_what_is_no_json_in_utf_8_is_a_reason_that_quotes_nothing(tmp_path: Path
     assert error.value.__context__ is None
 
 
-def test_a_document_or_line_that_is_too_large_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_or_line_that_is_too_large_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fhir, "_LARGEST_DOCUMENT", 100)
     with pytest.raises(Unreadable, match="export it as NDJSON"):
         _rows(_written(tmp_path, _observation(note=[{"text": "x" * 100}])))
@@ -175,7 +202,12 @@ def test_a_reference_that_means_two_panels_or_a_ring_gives_nothing(tmp_path: Pat
 
 def test_the_report_of_one_line_says_nothing_about_another(tmp_path: Path) -> None:
     inside = json.loads(_observation(id="a"))
-    report = {"resourceType": "DiagnosticReport", "issued": "2025-01-01", "result": [{"reference": "#a"}], "contained": [inside]}
+    report = {
+        "resourceType": "DiagnosticReport",
+        "issued": "2025-01-01",
+        "result": [{"reference": "#a"}],
+        "contained": [inside],
+    }
     lines = [json.dumps(report), _observation()] * 200
     rows = _rows(_written(tmp_path, "\n".join(lines)))
     assert rows["reported_at"].to_list() == ["2025-01-01", None] * 200
@@ -183,11 +215,18 @@ def test_the_report_of_one_line_says_nothing_about_another(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("columns", "reason"),
-    [({"sample": ("order",)}, "names no element"), ({"unit": ("Observation.x",)}, "cannot be taken from elsewhere")],
+    [
+        ({"sample": ("order",)}, "names no element"),
+        ({"unit": ("Observation.x",)}, "cannot be taken from elsewhere"),
+    ],
 )
 def test_a_layout_that_names_no_element_is_refused(tmp_path: Path, columns: dict, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
-        read(_written(tmp_path, _observation()), LAYOUT.model_copy(update={"columns": columns}), lambda text: False)
+        read(
+            _written(tmp_path, _observation()),
+            LAYOUT.model_copy(update={"columns": columns}),
+            lambda text: False,
+        )
 
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
@@ -199,12 +238,16 @@ NAMES = st.sampled_from(
      "issued", "type", "collection", "modifierExtension", "valueCodeableConcept", "dataAbsentReason", "fullUrl"]
 )  # fmt: skip
 JSON = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6), max_leaves=25
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6),
+    max_leaves=25,
 )
 
 
 @settings(max_examples=200)
-@given(bodies=st.lists(st.dictionaries(NAMES, JSON, max_size=8), min_size=1, max_size=3), as_lines=st.booleans())
+@given(
+    bodies=st.lists(st.dictionaries(NAMES, JSON, max_size=8), min_size=1, max_size=3), as_lines=st.booleans()
+)
 def test_any_shape_of_resource_gives_rows_or_named_skips(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[dict], as_lines: bool
 ) -> None:

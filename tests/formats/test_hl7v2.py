@@ -110,7 +110,7 @@ def test_every_byte_of_the_last_observation_may_be_missing(tmp_path: Path) -> No
     for end in range(start + 4, len(content)):
         rows = _rows(_written(tmp_path, content[:end])).filter(pl.col("defect").is_null())
         for row in rows.select(*SAID, "collected_at").iter_rows():
-            assert row == wanted[: len(row) - 1] + (row[-1],)
+            assert row == (*wanted[:-1], row[-1])
             assert row[-1] in (None, wanted[-1])
             accepted.add(end)
     # whole without its line end, and where the time has not begun: everything read from it is there
@@ -184,7 +184,9 @@ def test_escapes_of_the_standard_are_undone_and_others_stay(sent: str, text: str
         ("20241315", None, "unreadable time"),
     ],
 )
-def test_times_of_hl7_are_read_in_full_or_not_at_all(text: str, local: str | None, problem: str | None) -> None:
+def test_times_of_hl7_are_read_in_full_or_not_at_all(
+    text: str, local: str | None, problem: str | None
+) -> None:
     none = pl.lit(None, pl.String)
     frame = pl.DataFrame({"collected_at": [text]}).with_columns(
         acquired_at=none, reported_at=none, collected_until=none
@@ -212,7 +214,10 @@ def test_a_batch_of_messages_with_different_separators_is_not_merged() -> None:
 
 @pytest.mark.parametrize(
     ("columns", "reason"),
-    [({"sample": ("order number",)}, "no place in a message"), ({"value": ("OBX-5",)}, "cannot be taken from elsewhere")],
+    [
+        ({"sample": ("order number",)}, "no place in a message"),
+        ({"value": ("OBX-5",)}, "cannot be taken from elsewhere"),
+    ],
 )
 def test_a_layout_that_names_no_place_is_refused(tmp_path: Path, columns: dict, reason: str) -> None:
     layout = LAYOUT.model_copy(update={"columns": columns})
@@ -227,7 +232,9 @@ def test_an_order_of_endless_repetitions_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_segment_of_endless_fields_and_lines_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = _rows(_written(tmp_path, _message("OBR|1||F1|P", "OBX|1|NM|DA||5|nmol/L|||||F" + "|^&~" * 500_000)))
+    rows = _rows(
+        _written(tmp_path, _message("OBR|1||F1|P", "OBX|1|NM|DA||5|nmol/L|||||F" + "|^&~" * 500_000))
+    )
     assert rows.select("value", "unit", "status").rows() == [("5", "nmol/L", "F")]
     monkeypatch.setattr(hl7v2, "_LONGEST", 10_000)
     with pytest.raises(Unreadable, match="a segment longer"):
@@ -270,5 +277,7 @@ def test_any_text_gives_rows_and_skips_for_all_of_its_lines(
         return
     assert not rows.select("row", "item").is_duplicated().any()
     encoding = reading.notes[0].split()[1]
-    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", path.read_bytes().decode(encoding).removeprefix("\ufeff"))
+    lines = re.findall(
+        r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", path.read_bytes().decode(encoding).removeprefix("\ufeff")
+    )
     assert rows["row"].n_unique() + sum(reading.skipped.values()) == len(lines)

@@ -36,12 +36,16 @@ def test_a_printed_ratio_is_recomputed_and_its_disagreement_published(home: Home
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_a_final_message_supersedes_the_preliminary_one_whichever_came_first(home: Home, order: tuple[int, int]) -> None:
+def test_a_final_message_supersedes_the_preliminary_one_whichever_came_first(
+    home: Home, order: tuple[int, int]
+) -> None:
     (home.folder / "layouts").mkdir()
     (home.folder / "layouts" / "north-hl7.toml").write_text(LAYOUT)
     contents = {n: (HL7 / f"lab-oru-{n}" / "input.hl7").read_bytes() for n in (1, 2)}
     # the final message is made to say another value than the preliminary one
-    contents[2] = contents[2].replace(b"LYMPHOCYTES/100 LEUKOCYTES^LN||20|", b"LYMPHOCYTES/100 LEUKOCYTES^LN||24|")
+    contents[2] = contents[2].replace(
+        b"LYMPHOCYTES/100 LEUKOCYTES^LN||20|", b"LYMPHOCYTES/100 LEUKOCYTES^LN||24|"
+    )
     home.ingest("north", *(contents[n] for n in order))
     results = home.output("results").filter(pl.col("analyte") == "phenylalanine")
     assert results.select("value", "status").rows() == [(24.0, "final")]
