@@ -19,7 +19,8 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.fhir_observations import Observations, Resources
+from tasks.readers.fhir_observations import Observations
+from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import many, raw_of
 from tasks.readers.table import Glance, IsAnalyte
 from tasks.readers.text import head_text, is_binary, read_head

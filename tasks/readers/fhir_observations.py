@@ -9,6 +9,7 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
+from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import (
     SPECIMEN_CODES,
     comment_of,
@@ -48,57 +49,6 @@ def _path(element: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(name + suffix for suffix in _SUFFIXES) for name in element.split(".")[1:])
 
 
-class Resources:
-    """The resources of a document by what refers to them."""
-
-    def __init__(self) -> None:
-        self._by_reference: dict[str, dict] = {}
-        self._all: list[dict] = []
-        self.panel: dict[int, dict | None] = {}  # identity of an Observation -> the one it is a member of
-        self.report: dict[int, dict | None] = {}  # identity of an Observation -> its DiagnosticReport
-
-    def __len__(self) -> int:
-        return len(self._by_reference)
-
-    def add(self, resource: dict, url: Any = None) -> None:
-        """Remember a resource under its type and id, and its full URL."""
-        kind, name = resource.get("resourceType"), text_of(resource.get("id"))
-        if isinstance(kind, str) and name:
-            self._by_reference[f"{kind}/{name}"] = resource
-        if isinstance(url, str):
-            self._by_reference[url] = resource
-        if kind in ("Observation", "DiagnosticReport"):
-            self._all.append(resource)
-
-    def find(self, reference: Any, within: dict | None = None) -> dict | None:
-        """The resource that a reference means; `#id` is one contained in `within`."""
-        text = text_of(some(reference).get("reference"))
-        if text is None:
-            return None
-        if text.startswith("#"):
-            contained = many((within or {}).get("contained"))
-            return next((r for r in contained if text_of(r.get("id")) == text[1:]), None)
-        text = text.split("/_history/")[0]
-        return self._by_reference.get(text) or self._by_reference.get("/".join(text.rsplit("/", 2)[-2:]))
-
-    def forget(self) -> None:
-        """Forget who belongs to whom: the next resource may lie where the last one lay."""
-        self.panel.clear()
-        self.report.clear()
-
-    def link(self, holder: dict | None = None) -> None:
-        """Note which Observations are members of a panel and results of a report: among all resources, or of
-        the one resource `holder` and what it contains. One that two panels name belongs to neither."""
-        among = self._all if holder is None else [holder, *many(holder.get("contained"))]
-        for resource in among:
-            is_report = resource.get("resourceType") == "DiagnosticReport"
-            into = self.report if is_report else self.panel
-            for reference in many(resource.get("result" if is_report else "hasMember")):
-                member = self.find(reference, holder or resource)
-                if member is not None and member is not resource:
-                    into[id(member)] = None if into.get(id(member), resource) is not resource else resource
-
-
 class Observations:
     """The rows of the Observations of an export, as they go by."""
 
@@ -116,8 +66,8 @@ class Observations:
                 raise Unreadable(f"layout {layout.name}: {ours} names no element such as Observation.issued")
             self._sources.append((ours, [(f[1], _path(f[0])) for f in found if f]))
         # what is left of it for an Observation without panel, report or specimen: nearly all of NDJSON
-        self._alone = [(ours, [e for e in elements if e[0] == "Observation" or e[1] is _REFERENCE])
-                       for ours, elements in self._sources]  # fmt: skip
+        self._alone = [(ours, path) for ours, elements in self._sources for kind, path in elements
+                       if kind == "Observation" or path is _REFERENCE]  # fmt: skip
         self._constants = {k: v for k, v in layout.constants.items() if k != "value"}
 
     def top(self, number: int, resource: Any, otherwise: str) -> None:
@@ -173,12 +123,12 @@ class Observations:
         if not has_own and not components and "hasMember" in resource and "dataAbsentReason" not in resource:
             self.reading.skip("panel Observation")
             return
-        shared = {"row": number, **self._constants, **self._around(resource, holder)}
+        shared: dict = {"row": number, **self._constants, **self._around(resource, holder)}
         parts = [("value", resource, value)] if has_own or not (components or name) else []
         parts += [(str(at), part, value_of(part)) for at, part in enumerate(components, start=1)]
         notes = comment_of(resource)
         for item, part, (said, unit, defect) in parts:
-            row: dict = dict(shared)
+            row = shared.copy()
             row["item"] = prefix + item
             row["analyte"], row["code"] = named(part.get("code"))
             row["value"] = flagged(part, said) if "interpretation" in part else said
@@ -188,9 +138,12 @@ class Observations:
                 row["unit"] = unit
             if defect:
                 row["defect"], row["raw"] = defect, raw_of(part)
-            own = notes if part is resource else "\n".join(filter(None, (notes, comment_of(part))))
-            if own:
-                row["comment"] = own
+            if part is resource:
+                row["comment"] = notes
+            elif said_too := comment_of(part):
+                row["comment"] = f"{notes}\n{said_too}" if notes else said_too
+            else:
+                row["comment"] = notes
             self.rows.append(row)
 
     def _chain(self, resource: dict) -> tuple[list[dict], list[dict]]:
@@ -223,13 +176,19 @@ class Observations:
         reports: list[dict] = []
         if self.resources.panel or self.resources.report:
             panels, reports = self._chain(resource)
-        own = [resource]
-        reference, specimen = self._specimen([*own, *panels], reports, within)
-        sources = self._sources if panels or reports or specimen is not None else self._alone
-        holders = {"Observation": own, "panel": panels, "DiagnosticReport": reports,
-                   "Specimen": [] if specimen is None else [specimen]}  # fmt: skip
+        reference, specimen = self._specimen([resource, *panels], reports, within)
         out: dict[str, str] = {}
-        for ours, elements in sources:
+        if not panels and not reports and specimen is None:
+            for ours, path in self._alone:
+                if ours not in out:
+                    systems = SPECIMEN_CODES if ours == "specimen" else _NONE
+                    text = reference if path is _REFERENCE else self._element(resource, path, within, systems)
+                    if text:
+                        out[ours] = text
+            return out
+        holders = {"Observation": [resource], "panel": panels, "DiagnosticReport": reports,
+                   "Specimen": [] if specimen is None else [specimen]}  # fmt: skip
+        for ours, elements in self._sources:
             systems = SPECIMEN_CODES if ours == "specimen" else _NONE
             for kind, path in elements:
                 text = None

@@ -57,8 +57,8 @@ def text_of(value: Any) -> str | None:
 
 
 def concept(value: Any, systems: frozenset[str] = _NONE) -> str | None:
-    """What a CodeableConcept says: a code of `systems`, else its text, a display, or `system|code`: a code alone
-    could be taken for a number."""
+    """What a CodeableConcept says: a code of `systems`, else its text, a display, or its code; a code of digits
+    as `system|code`, because alone it could be taken for a number."""
     value = some(value)
     codings = many(value.get("coding"))
     for coding in codings:
@@ -70,7 +70,7 @@ def concept(value: Any, systems: frozenset[str] = _NONE) -> str | None:
         return said
     for coding in codings:
         if code := text_of(coding.get("code")):
-            return f"{text_of(coding.get('system')) or ''}|{code}"
+            return f"{text_of(coding.get('system')) or ''}|{code}" if code.isdecimal() else code
     return None
 
 
@@ -95,9 +95,9 @@ def unit_of(quantity: dict) -> str | None:
 
 def _quantity(value: dict) -> tuple[str | None, str | None]:
     number = text_of(value.get("value"))
-    comparator = text_of(value.get("comparator")) or ""
-    if number is None:
-        return None, unit_of(value)
+    if number is None or "comparator" not in value:
+        return number, unit_of(value)
+    comparator = text_of(value["comparator"]) or ""
     return (comparator if comparator in ("", "<", "<=", ">", ">=") else f"{comparator} ") + number, unit_of(
         value
     )

@@ -56,8 +56,8 @@ def _charset(path: Path) -> str | None:
 
 def _segments(path: Path, encoding: str, reading: Reading) -> Iterator[tuple[int, str, bool]]:
     """(number of its line, segment, whether it has a line end), and counts the lines that are none."""
-    pieces: list[str] = []
     start, size, ended = 0, 0, True
+    pieces: list[str] = []
     mark = "|"
     with open_lines(path, encoding) as lines:
         for number, line in enumerate(iter(lambda: lines.readline(_LONGEST), ""), start=1):

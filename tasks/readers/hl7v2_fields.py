@@ -21,6 +21,7 @@ _MARKS = re.compile(r"^(?:MSH|FHS|BHS)([^\w\s])")
 _PLACE = re.compile(r"^([A-Z][A-Z0-9]{2})-([1-9]\d?)(?:\[(\w{1,8})\])?(?:\.([1-9]\d?))?(?:\.([1-9]\d?))?$")
 _PLAIN = re.compile(r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$")
 _NUMBER = re.compile(r"^[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?$")
+_TIME = re.compile(r"^\d{8}(?:\d{4}(?:\d{2}(?:\.\d{1,4})?)?)?([+-]\d{4})?$")
 #: names of coding systems (table 0396) whose codes the catalogue lists
 LOINC = frozenset({"LN", "LOINC", "http://loinc.org", "2.16.840.1.113883.6.1"})
 UCUM = frozenset({"UCUM", "http://unitsofmeasure.org", "2.16.840.1.113883.6.8"})
@@ -229,3 +230,23 @@ def value_of(text: str, kind: str, marks: Marks) -> tuple[str, str | None]:
         low, high = (*split(text, marks.component), "")[:2]
         return f"{low}-{high}" if low and high else text, None
     return text, None
+
+
+def is_whole(parts: list[str], marks: Marks, zoned: bool) -> bool:
+    """Whether an OBX or SPM at the end of a file, without a line end, says all that is read from it.
+
+    Its last field may be cut: it must be a status, a code with its text, a whole time (with an offset where
+    other times of the message have one: `zoned`), or a field that nobody reads, behind those.
+    """
+    text, last = parts[-1], len(parts) - 1
+    if parts[0] == "SPM":
+        if last < 17:
+            return last == 4 and bool(marks.component) and marks.component in text
+        is_time = last == 17
+        text = text.rpartition(marks.component)[2] if marks.component else text
+    else:
+        if last <= 11:
+            return last == 11 and text != ""
+        is_time = last in (14, 19)
+    found = _TIME.match(text)
+    return not is_time or not text or (found is not None and (found[1] is not None or not zoned))

@@ -18,6 +18,7 @@ from tasks.readers.hl7v2_fields import (
     Marks,
     Place,
     field_of,
+    is_whole,
     marks_of,
     named,
     pick,
@@ -36,15 +37,9 @@ _OWN = ("analyte", "code", "value", "unit", "ref_low", "ref_high", "comment")
 _CODED = {"specimen": SPECIMEN_CODES, "method": frozenset[str]()}
 #: statuses of an OBX that is no result (table 0085)
 _NO_RESULT = {"O": "order detail without a result", "N": "observation that was not asked for"}
-_TIME = re.compile(r"^\d{8}(?:\d{4}(?:\d{2}(?:\.\d{1,4})?)?)?([+-]\d{4})?$")
 #: distinct texts kept in memory
 _REMEMBERED = 20_000
 CUT = "cut off"
-
-
-def _kept(around: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What a new group keeps of the message that it stands in."""
-    return {key: parts for key, parts in around.items() if key in ("MSH", "PID")}
 
 
 class Group:
@@ -112,6 +107,7 @@ class Orders:
 
     def _other(self, name: str, text: str, ended: bool) -> None:
         around = self.group.around
+        patient = {key: fields for key, fields in around.items() if key in ("MSH", "PID")}
         parts = text.split(self.marks.field, _FIELDS)
         if name == "NTE":
             for row in self.last:
@@ -122,19 +118,19 @@ class Orders:
             self._begin({"MSH": around.get("MSH", []), "PID": parts}, keep_specimen=False)
         elif name == "ORC":
             if self.group.rows:
-                self._begin(_kept(around))
+                self._begin(patient)
             self.orc = self.group.around["ORC"] = parts
         elif name == "OBR":
             self.seen_order = True
-            self._begin(_kept(around) | ({"ORC": self.orc} if self.orc else {}) | {"OBR": parts})
+            self._begin(patient | ({"ORC": self.orc} if self.orc else {}) | {"OBR": parts})
             self.orc = None
         elif name == "SPM":
             if not self.seen_order:
                 self.order_comes_first = False
             if not self.order_comes_first:
-                self._begin(_kept(around), keep_specimen=False)
+                self._begin(patient, keep_specimen=False)
             self.group.specimens.append(parts)
-            if not ended and not self._is_whole(parts, (2, 4, 17), enough=17):
+            if not ended and not self._is_whole(parts):
                 self._cut()
         elif name in ("FTS", "BTS"):
             self._trailer(name, parts)
@@ -165,12 +161,16 @@ class Orders:
         marks = self.marks
         parts = text.split(marks.field, _FIELDS)
         kind, status = field_of(parts, 2), field_of(parts, 11)
-        if kind in DOCUMENTS or status in _NO_RESULT:
-            self.reading.skip("attached document" if kind in DOCUMENTS else _NO_RESULT[status])
+        value = parts[5] if len(parts) > 5 else ""
+        if kind in DOCUMENTS:
             self.last = []
+            self.reading.skip("attached document")
+            return
+        if status in _NO_RESULT or (status == "U" and not value):
+            self.last = []
+            self.reading.skip(_NO_RESULT.get(status, "status change without its value"))
             return
         analyte, code, unit = self._what(field_of(parts, 3), field_of(parts, 6))
-        value = parts[5] if len(parts) > 5 else ""
         mark = marks.repetition
         if len(self.group.rows) + value.count(mark or "\0") >= _LARGEST_ORDER:
             raise Unreadable(f"an order with more than {_LARGEST_ORDER} values")
@@ -191,7 +191,7 @@ class Orders:
             }  # fmt: skip
             self.last.append(row)
         self.group.rows += self.last
-        if not ended and not self._is_whole(parts, (14, 19), enough=11):
+        if not ended and not self._is_whole(parts):
             self._cut(text)
 
     def _what(self, field: str, unit: str) -> tuple[str, str, str]:
@@ -205,25 +205,9 @@ class Orders:
             self._names[key] = found
         return found
 
-    def _is_whole(self, parts: list[str], times: tuple[int, ...], enough: int) -> bool:
-        """Whether the last segment of a file, which has no line end, says all that is read from it.
-
-        Its last field may be cut: it must lie behind field `enough`, or be a status, a code with its text
-        or a whole time (with an offset, where the message's other times have one)."""
-        last = len(parts) - 1
-        text = parts[last]
-        if last > enough:
-            found = _TIME.match(text) if last in times and text else None
-        elif last == 17 and text:
-            found = _TIME.match(text.rpartition(self.marks.component or "^")[2])
-        elif last == 4 and parts[0] == "SPM":
-            return bool(self.marks.component) and self.marks.component in text
-        else:
-            return last == 11 and parts[0] == "OBX" and text != ""
-        if not text or last not in times:
-            return True
+    def _is_whole(self, parts: list[str]) -> bool:
         zoned = re.search(r"[+-]\d{4}$", field_of(self.group.around.get("MSH", []), 6))
-        return found is not None and (found[1] is not None or zoned is None)
+        return is_whole(parts, self.marks, zoned is not None)
 
     def _cut(self, raw: str | None = None) -> None:
         """The file ends within a segment: what the order would say further is not known."""

@@ -21,6 +21,7 @@ import polars as pl
 from schemas.export import ROWS_SCHEMA, Unreadable, as_rows
 from schemas.layout import load_layouts
 from tasks.readers import choose, read
+from tests.formats import counts
 
 HERE = Path(__file__).parent
 #: the analytes of the cases, so that a golden does not move when the catalogue does
@@ -96,7 +97,7 @@ def run(case: Path) -> Result:
 
 def counted(case: Path, how: dict) -> int:
     """Records of the source, counted without the reader. `how`: `csv` (encoding, delimiter) by Python's csv
-    module, `lines` (encoding), `xlsx` by the last row in the XML of each sheet, `stated` by its writer."""
+    module, `lines` (encoding), `hl7` and `fhir` (encoding) by tests/formats/counts.py, `xlsx` by the last row in the XML of each sheet, `stated` by its writer."""
     path = source(case)
     if how["by"] == "csv":
         text = path.read_bytes().decode(how["encoding"]).removeprefix("\ufeff")
@@ -109,6 +110,8 @@ def counted(case: Path, how: dict) -> int:
             names = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
             sheets = [book.read(name) for name in names]
         return sum(max(map(int, re.findall(rb'<row r="(\d+)"', sheet)), default=0) for sheet in sheets)
+    if how["by"] in ("hl7", "fhir"):
+        return getattr(counts, how["by"])(path.read_bytes().decode(how["encoding"]))
     assert how["by"] == "stated", f"no such count: {how['by']}"
     return int(how["records"])
 
