@@ -9,130 +9,24 @@ only where the method's `Units` are in the table.
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.delimited import DELIMITERS
-from tasks.readers.records import fault, records
+from tasks.readers.masshunter_head import WITHIN, Header, find_header
+from tasks.readers.records import CUT, fault, records
 from tasks.readers.table import Columns, Glance, IsAnalyte, is_blank, match
 from tasks.readers.text import HEAD, guess, head_text, is_binary, open_lines, prove, read_head
 
-_GROUP = re.compile(r"^(?P<name>\S.*?)\s+(?P<kind>Results?|Method)$")
-_QUALIFIER = re.compile(r"^Qualifier\s*\(")
-_TRANSPOSED = re.compile(r"^Compound(?:\s+(?:Method|Results?))?$")
 _ISTD = "(ISTD)"
-#: what MassHunter prints of a peak, of which one at least stands under every compound
-_RESULTS = {
-    "RT",
-    "Area",
-    "Height",
-    "Resp.",
-    "Response",
-    "Calc. Conc.",
-    "Final Conc.",
-    "MI",
-    "Accuracy",
-    "S/N",
-}
-#: what belongs to a sample, of which one at least stands before the compounds
-_SAMPLE = {"Name", "Data File", "Type", "Acq. Date-Time", "Sample Name", "Level", "Pos.", "Vol.", "Sample ID"}
 #: our columns that a compound has of its own
 _OF_COMPOUND = ("value", "unit", "rel_sd", "lloq", "uloq", "dilution")
-#: the headers are looked for in so many records: some labs write titles above them
-_WITHIN = 10
 _BATCH = 50_000
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-
-
-@dataclass
-class Group:
-    """The columns of one compound (transposed: of one sample)."""
-
-    name: str
-    columns: list[int] = field(default_factory=list)
-
-
-@dataclass
-class Header:
-    """The two rows of headers: what is told once a record, and each group."""
-
-    number: int  # 1-based record of the upper row
-    delimiter: str
-    upper: list[str]
-    lower: list[str]
-    transposed: bool
-    once: list[int] = field(default_factory=list)  # columns outside all groups
-    groups: list[Group] = field(default_factory=list)
-    qualifiers: list[int] = field(
-        default_factory=list
-    )  # columns that confirm a compound, and measure nothing
-
-    @property
-    def width(self) -> int:
-        """Columns of the table."""
-        return len(self.lower)
-
-
-def _header(upper: list[str], lower: list[str], number: int, delimiter: str) -> Header | None:
-    """The headers that two records hold, None where they are none."""
-    upper, lower = [cell.strip() for cell in upper], [cell.strip() for cell in lower]
-    while len(upper) < len(lower):
-        upper.append("")
-    if len(upper) != len(lower):
-        return None
-    first = next((cell for cell in upper if cell), "")
-    head = Header(number, delimiter, upper, lower, bool(_TRANSPOSED.match(first)))
-    groups: dict[str, Group] = {}
-    label = ""
-    for index, (above, below) in enumerate(zip(upper, lower, strict=True)):
-        label = above or label
-        found = _GROUP.match(label)
-        if head.transposed and label and label != first:
-            groups.setdefault(label, Group(label)).columns.append(index)
-        elif head.transposed or not found:
-            head.once.append(index)
-        elif _QUALIFIER.match(label):
-            head.qualifiers.append(index)
-        elif found:
-            # method and results of a compound are one group; a second `X Results` is another compound
-            again = above and below in {lower[i] for i in groups.get(found["name"], Group("")).columns}
-            name = f"{found['name']}\0{index}" if again else found["name"]
-            groups.setdefault(name, Group(found["name"])).columns.append(index)
-    head.groups = list(groups.values())
-    told = {lower[index] for index in head.once}
-    named = {"Name"} & told if head.transposed else _SAMPLE & told
-    if not named or not any(_RESULTS & {lower[i] for i in group.columns} for group in head.groups):
-        return None
-    return head
-
-
-def _find(text: str) -> Header | None:
-    """The headers in the first records of a text."""
-    for delimiter in DELIMITERS:
-        try:
-            head = [
-                record
-                for record, _ in zip(
-                    csv.reader(io.StringIO(text, newline=""), delimiter=delimiter),
-                    range(_WITHIN + 1),
-                    strict=False,
-                )
-            ]
-        except csv.Error:
-            continue
-        for number, (upper, lower) in enumerate(itertools.pairwise(head), start=1):
-            if header := _header(upper, lower, number, delimiter):
-                return header
-    return None
 
 
 def glance(path: Path) -> Glance | None:
@@ -143,7 +37,7 @@ def glance(path: Path) -> Glance | None:
     text = head_text(head)
     # the headers of a few thousand compounds are longer than the head; their beginning tells enough
     cut = text.rsplit("\n", 1)[0] if len(head) == HEAD and text.count("\n") > 1 else text
-    if _find(cut) is None:
+    if find_header(cut) is None:
         return None
     return Glance(text, lambda layout: [], signature=True)
 
@@ -229,10 +123,10 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     text = prove(path, layout.encoding)
     with open_lines(path, text.encoding) as lines:
         # two records of headers, whatever their length
-        first = "".join(line for line, _ in zip(lines, range(_WITHIN + 1), strict=False)).removeprefix(
+        first = "".join(line for line, _ in zip(lines, range(WITHIN + 1), strict=False)).removeprefix(
             "\ufeff"
         )
-    head = _find(first)
+    head = find_header(first)
     if head is None:
         raise Unreadable("no headers of a MassHunter table")
     cells, once = _cells(head, layout), _once(head, layout)
@@ -243,17 +137,24 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     reading = Reading(iter(()), notes=notes)
     _account(head, once, cells, reading)
     at_all = {i for cell in cells for at in cell.columns.values() for i in at}
-    at_all |= {i for at in once.values() for i in at}
+    at_once = {i for at in once.values() for i in at}
+    at_all |= at_once
 
     def rows_of(number: int, record: list[str], raw: str) -> Iterator[dict[str, object]]:
         if len(record) == head.width + 1 and not record[-1].strip():
             record.pop()  # one delimiter too many
-        if defect := fault(record, raw, head.width, head.delimiter, at_all):
+        defect = fault(record, raw, head.width, head.delimiter, at_all)
+        if defect is not None and (defect != CUT or head.width - 1 in at_once):
             yield {"row": number, "item": "record", "raw": raw.rstrip("\r\n"), "defect": defect}
             return
         shared = _sample(record, head, once, layout)
         for cell in cells:
             told = {ours: _joined(record, at) for ours, at in cell.columns.items()}
+            if defect == CUT and any(head.width - 1 in at for at in cell.columns.values()):
+                item = str(cell.columns["value"][0] + 1)
+                what = {"sample" if head.transposed else "analyte": cell.name}
+                yield shared | what | {"row": number, "item": item, "raw": told["value"], "defect": CUT}
+                continue
             if not told["value"].strip():
                 reading.skip("empty cell")
                 continue

@@ -58,6 +58,6 @@ def fault(fields: list[str], raw: str, width: int, delimiter: str, read: Iterabl
         lines = raw.splitlines()[1:]
         if any(line.count(delimiter) >= max(1, width - 2) for line in lines):
             return SWALLOWED
-    if not raw.endswith(("\n", "\r")) and fields[-1].strip() and width - 1 in read:
+    if not raw.endswith(("\n", "\r")) and width - 1 in read:
         return CUT
     return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tests.formats.golden import HERE, run
+import pytest
+
+from tests.formats.golden import HERE, run, source
+from tests.formats.instruments import LAYOUTS, read_bytes, seen_by
 
 CASE = HERE / "targetlynx" / "try"
 
@@ -60,3 +63,52 @@ def test_values_that_a_person_read() -> None:
         rows["unit"].null_count() == rows["specimen"].null_count() == rows.height
     )  # the report says neither
     assert rows.filter(sample="LTR_SER")["replicate"].n_unique() == 8  # re-injections are told apart
+
+
+def test_a_sample_report_names_the_sample_above_its_table() -> None:
+    rows = run(HERE / "targetlynx/sample-report").rows
+    whole = rows.filter(rows["defect"].is_null())
+    assert whole.select("sample", "analyte", "value").rows() == [
+        ("070120_S_22,18µgmL", "serotonin", "1.25"),
+        ("070120_S_22,18µgmL", "dopamine", ""),
+        ("070120_S_250µgmL", "serotonin", "2.5"),
+    ]
+
+
+def test_every_peak_of_the_xml_is_a_result_and_none_calculated_is_an_area() -> None:
+    case = HERE / "targetlynx/quandata"
+    text = source(case).read_text("ascii")
+    wanted = re.findall(r'<COMPOUND [^>]*?name="([^"]*)".*?<PEAK [^>]*?area="([^"]*)"', text, re.DOTALL)
+    rows = run(case).rows
+    assert rows.select("analyte", "value").rows() == wanted
+    assert len(wanted) == text.count("<COMPOUND ") == 6
+    assert set(rows["unit"]) == {"{area}"}
+
+
+BOMB = (
+    b'<?xml version="1.0"?><!DOCTYPE QUANDATASET [<!ENTITY a "aaaaaaaaaa">%s]><QUANDATASET>&j;</QUANDATASET>'
+    % b"".join(b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(9))
+)
+EXTERNAL = (
+    b'<?xml version="1.0"?><!DOCTYPE QUANDATASET [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    b'<QUANDATASET><SAMPLE name="&x;"><COMPOUND name="GABA"><PEAK analconc="1"/></COMPOUND></SAMPLE></QUANDATASET>'
+)
+
+
+@pytest.mark.parametrize("content", [BOMB, EXTERNAL], ids=["entity bomb", "external entity"])
+def test_entities_are_refused_with_a_reason(content: bytes) -> None:
+    assert seen_by(content) == ["quandata"]
+    rows, _, reason = read_bytes(content, LAYOUTS["targetlynx-xml"])
+    assert rows.is_empty()
+    assert reason == "the document declares entities or a document type, which are refused"
+
+
+def test_a_document_that_is_cut_off_or_nested_without_end_is_refused_as_a_whole() -> None:
+    whole = source(HERE / "targetlynx/quandata").read_bytes()
+    assert (
+        read_bytes(whole[:-20], LAYOUTS["targetlynx-xml"])[2] == "not well-formed XML (is the file cut off?)"
+    )
+    deep = b"<QUANDATASET>" + b"<SAMPLE>" * 100_000
+    assert (
+        read_bytes(deep, LAYOUTS["targetlynx-xml"])[2] == "elements are nested too deep for such a document"
+    )
