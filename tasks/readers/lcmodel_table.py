@@ -73,7 +73,7 @@ def glance(path: Path) -> Glance | None:
     lines = text.splitlines()
     starts = any(
         (found := _match(_BLOCK, line)) and found["what"] == _CONC and _match(_HEADER, following)
-        for line, following in zip(lines, [*lines[1:], ""], strict=True)
+        for line, following in zip(lines, [*lines[1:], ""], strict=False)
     )
     return Glance(text, lambda layout: [], signature=True) if starts else None
 
