@@ -119,7 +119,9 @@ class Layout(Part):
     title: str = ""
     extends: str | None = Field(None, description="name of a layout whose keys this one starts from")
     reader: str = Field(
-        "table", description="container: table (delimited text or workbook), delimited, workbook, targetlynx"
+        "table",
+        description="container: table (delimited text or workbook), delimited, workbook, or one instrument's: "
+        "masshunter, analyst, shimadzu, targetlynx, quandata",
     )
     labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
     detect: Detect = Detect()
