@@ -210,8 +210,8 @@ class Layout(Part):
     extends: str | None = Field(None, description="name of a layout whose keys this one starts from")
     reader: str = Field(
         "table",
-        description="container: table (delimited text or workbook), delimited, workbook, targetlynx, lcmodel, mwtab, "
-        "dataset (table, SAS transport file or Dataset-JSON)",
+        description="container: table (delimited text or workbook), delimited, workbook, dataset (table, SAS transport "
+        "file or Dataset-JSON), hl7v2, fhir, masshunter, analyst, shimadzu, targetlynx, quandata, mwtab, lcmodel",
     )
     labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
     detect: Detect = Detect()

@@ -37,7 +37,8 @@ class Rule:
 _is_sample = pl.col("role").fill_null("sample") == "sample"
 _measures_value = pl.col("status").fill_null("final") != "withdrawn"
 _whole = pl.col("defect").is_null()
-_names_analyte = pl.col("role").fill_null("sample") != "internal standard"
+#: a standard is labelled, and a qualifier named after its transition: neither needs to be an analyte
+_names_analyte = ~pl.col("role").fill_null("sample").is_in(["internal standard", "qualifier"])
 
 
 def _says(column: str, problem: str) -> pl.Expr:

@@ -35,9 +35,7 @@ def glance(path: Path) -> Glance | None:
     if is_binary(head) or guess(head).startswith("utf-32"):
         return None
     text = head_text(head)
-    # the headers of a few thousand compounds are longer than the head; their beginning tells enough
-    cut = text.rsplit("\n", 1)[0] if len(head) == HEAD and text.count("\n") > 1 else text
-    if find_header(cut) is None:
+    if find_header(text, cut=len(head) == HEAD) is None:
         return None
     return Glance(text, lambda layout: [], signature=True)
 

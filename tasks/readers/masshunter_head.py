@@ -66,13 +66,15 @@ def _header(upper: list[str], lower: list[str], number: int, delimiter: str) -> 
     upper, lower = [cell.strip() for cell in upper], [cell.strip() for cell in lower]
     while len(upper) < len(lower):
         upper.append("")
+    while len(upper) > len(lower) and not upper[-1]:
+        upper.pop()
     if len(upper) != len(lower):
         return None
     first = next((cell for cell in upper if cell), "")
     head = Header(number, delimiter, upper, lower, bool(_TRANSPOSED.match(first)))
     groups: dict[str, Group] = {}
-    label = ""
-    for index, (above, below) in enumerate(zip(upper, lower, strict=True)):
+    label, seen = "", set[str]()
+    for index, above in enumerate(upper):
         label = above or label
         found = _GROUP.match(label)
         if head.transposed and label and label != first:
@@ -83,9 +85,10 @@ def _header(upper: list[str], lower: list[str], number: int, delimiter: str) -> 
             head.qualifiers.append(index)
         elif found:
             # method and results of a compound are one group; a second `X Results` is another compound
-            again = above and below in {lower[i] for i in groups.get(found["name"], Group("")).columns}
-            name = f"{found['name']}\0{index}" if again else found["name"]
-            groups.setdefault(name, Group(found["name"])).columns.append(index)
+            if above in seen:
+                groups[f"{found['name']}\0{index}"] = groups.pop(found["name"])
+            seen |= {above} - {""}
+            groups.setdefault(found["name"], Group(found["name"])).columns.append(index)
     head.groups = list(groups.values())
     told = {lower[index] for index in head.once}
     named = {"Name"} & told if head.transposed else _SAMPLE & told
@@ -94,8 +97,9 @@ def _header(upper: list[str], lower: list[str], number: int, delimiter: str) -> 
     return head
 
 
-def find_header(text: str) -> Header | None:
-    """The headers in the first records of a text."""
+def find_header(text: str, cut: bool = False) -> Header | None:
+    """The headers in the first records of a text. `cut`: the text ends where the head of a file does, which may
+    be within the headers of some thousand compounds: then what is there of them tells enough."""
     for delimiter in DELIMITERS:
         try:
             head = [
@@ -108,6 +112,10 @@ def find_header(text: str) -> Header | None:
             ]
         except csv.Error:
             continue
+        if cut and len(head) == 1 and sum(bool(_GROUP.match(cell.strip())) for cell in head[0][:-1]) > 2:
+            return Header(1, delimiter, head[0], [], transposed=False)
+        if cut and len(head) == 2:
+            head = [head[0][: len(head[1]) - 1], head[1][:-1]]
         for number, (upper, lower) in enumerate(itertools.pairwise(head), start=1):
             if header := _header(upper, lower, number, delimiter):
                 return header

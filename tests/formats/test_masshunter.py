@@ -8,7 +8,7 @@ import io
 import pytest
 
 from tests.formats.golden import HERE, run
-from tests.formats.instruments import LAYOUTS, judged, read_bytes
+from tests.formats.instruments import LAYOUTS, judged, read_bytes, seen_by
 
 
 def _by_hand(name: str, wanted: str) -> dict[tuple[int, str], tuple[str, str]]:
@@ -82,3 +82,27 @@ def test_a_table_without_a_value_says_so() -> None:
     rows, _, reason = read_bytes(content, LAYOUTS["masshunter"])
     assert rows.is_empty()
     assert reason == "no compound has a column with a value that layout masshunter knows"
+
+
+@pytest.mark.parametrize("compounds", [1200, 3000])
+def test_headers_longer_than_the_head_of_a_file_are_known(compounds: int) -> None:
+    upper = ",," + ",".join(f"A compound number {n} Results,," for n in range(compounds))
+    lower = "Name,Type," + ",".join(["RT,Area,FWHM"] * compounds)
+    record = "S1,Sample," + ",".join(["1.0,2,3"] * compounds)
+    content = "\r\n".join([upper, lower, record, ""]).encode()
+    assert len(upper) + len(lower) + 4 > 65_536 or compounds == 1200
+    assert seen_by(content) == ["masshunter"]
+    rows, _, reason = read_bytes(content, LAYOUTS["masshunter"])
+    assert (reason, rows.height, set(rows["value"])) == (None, compounds, {"2"})
+
+
+def test_method_and_results_of_one_compound_belong_together_and_equal_names_stay_apart() -> None:
+    content = b"""Sample,GABA Method,,GABA Results,,GABA Results,
+Name,RT,Units,RT,Final Conc.,RT,Final Conc.
+S1,2.2,nmol/L,2.3,1.5,2.9,7.5
+"""
+    rows, _, _ = read_bytes(content, LAYOUTS["masshunter"])
+    assert rows.select("item", "analyte", "value", "unit").rows() == [
+        ("5", "GABA", "1.5", "nmol/L"),
+        ("7", "GABA", "7.5", None),
+    ]

@@ -36,6 +36,7 @@ def test_sciex_os_tells_qualifiers_and_internal_standards_by_their_component_typ
     assert rows["role"].to_list() == [
         "sample", "qualifier", "internal standard", "sample", "qc", "blank", "blank",
     ]  # fmt: skip
+    assert rows.filter(role="qualifier")["accepted"].all()  # `GABA 2` is no analyte, and need not be one
     first = rows.row(0, named=True)
     assert (first["analyte"], first["unit"], first["accepted"]) == ("gaba", "umol/L", True)
     assert abs(first["low"] - 12.31 / 103.12) < 1e-4
