@@ -31,39 +31,11 @@ from tasks.ledger import Ledger, Snapshot
 Columns = tuple[outputs.Column, ...]
 
 BY_MONTH = ("results", "metrics", "panels", "quarantine")
+_SAMPLES = ["specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint", "sample_key"]
 _SORT = {
-    "results": [
-        "analyte",
-        "specimen",
-        "collected_local",
-        "subject",
-        "sample",
-        "site",
-        "visit",
-        "timepoint",
-        "unit",
-    ],
-    "metrics": [
-        "metric",
-        "specimen",
-        "collected_local",
-        "subject",
-        "sample",
-        "site",
-        "visit",
-        "timepoint",
-        "sample_key",
-    ],
-    "panels": [
-        "specimen",
-        "collected_local",
-        "subject",
-        "sample",
-        "site",
-        "visit",
-        "timepoint",
-        "sample_key",
-    ],
+    "results": ["analyte", *_SAMPLES, "unit", "method"],
+    "metrics": ["metric", *_SAMPLES],
+    "panels": _SAMPLES,
     "quarantine": ["reason", "export", "row", "item"],
     "exports": ["received_at", "export"],
     "catalogue": ["metric"],
