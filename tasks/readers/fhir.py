@@ -29,7 +29,7 @@ from tasks.readers.text import head_text, is_binary, read_head
 _BATCH = 20_000
 #: bytes of one line of NDJSON, and of one document, which takes about ten times that in memory
 _LONGEST_LINE = 1 << 26
-_LARGEST_DOCUMENT = 1 << 28
+_LARGEST_DOCUMENT = 1 << 27
 #: specimens of an NDJSON export that are remembered
 _SPECIMENS = 1_000_000
 NOT_JSON = "not JSON (the record may be cut off)"
@@ -79,6 +79,7 @@ def _decoded(text: bytes) -> Any:
     value = orjson.loads(text)
     if not _SENT_OTHERWISE.search(text):
         return value
+    del value  # a document is large; not twice
     try:
         return _EXACT.decode(text.decode("utf-8").strip())
     except RecursionError:
@@ -189,7 +190,7 @@ def _from_document(path: Path, found: Observations, reading: Reading) -> Iterato
 
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The results of all Observations. Raises Unreadable, also while `batches` is used up, where a document is
-    not whole JSON, larger than 256 MiB, or the layout names elements in another way than `Observation.issued`."""
+    not whole JSON, larger than 128 MiB, or the layout names elements in another way than `Observation.issued`."""
     ndjson = _is_ndjson(path)
     used = {ours: ", ".join(elements) for ours, elements in layout.columns.items()}
     used |= {"analyte": "code", "code": "code", "value": "value[x]", "unit": "value[x]", "comment": "note"}
