@@ -22,23 +22,30 @@ app = typer.Typer(
 layout_app = typer.Typer(help="Layouts: how a lab's export maps onto our columns.", no_args_is_help=True)
 app.add_typer(layout_app, name="layout")
 Home = Annotated[
-    Path,
-    typer.Option("--home", envvar="NEUROBALANCE_HOME", help="Folder of inbox, archive, ledger and outputs."),
+    str,
+    typer.Option(
+        "--home",
+        envvar="NEUROBALANCE_HOME",
+        help="Folder, or s3://bucket/prefix, of inbox, archive, ledger and outputs.",
+    ),
 ]
 LabName = Annotated[str | None, typer.Option("--lab", help="Name of the lab.")]
-_DATA = Path("data")
+_DATA = "data"
 
 
 class WrongUsage(typer.BadParameter):
     """Wrong usage: exit status 2."""
 
 
-def _settings(home: Path, inbox: Path | None = None) -> Settings:
+def _settings(home: str, inbox: Path | None = None) -> Settings:
     """Settings for this home, with Prefect's own database inside it and no call to anywhere else."""
-    home = home.expanduser().absolute()
-    os.environ["NEUROBALANCE_HOME"] = str(home)
+    in_bucket = home.startswith("s3://")
+    if not in_bucket:
+        home = str(Path(home).expanduser().absolute())
+    os.environ["NEUROBALANCE_HOME"] = home
     defaults = {
-        "PREFECT_HOME": str(home / "prefect"),
+        # a bucket can hold no database: Prefect then keeps its usual place on this machine
+        **({} if in_bucket else {"PREFECT_HOME": f"{home}/prefect"}),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # the command says what failed, once
@@ -49,7 +56,7 @@ def _settings(home: Path, inbox: Path | None = None) -> Settings:
         os.environ.setdefault(name, value)
     from schemas.settings import Settings
 
-    return Settings(home=home, inbox=inbox) if inbox else Settings(home=home)
+    return Settings.model_validate({"home": home} | ({"inbox": inbox} if inbox else {}))
 
 
 @app.command()
@@ -73,7 +80,10 @@ def ingest(
     from flows import views
     from tasks.discover import archive
 
-    exports = [archive(settings, lab, file) for file in files or [] if lab]
+    exports = []
+    for file in files or []:
+        with file.open("rb") as source:
+            exports.append(archive(settings, str(lab), source, file.name))
     views.print_run(_run_flow(settings, lab, exports if files else None))
 
 
@@ -81,9 +91,7 @@ def _run_flow(settings: Settings, lab: str | None, exports: list | None) -> dict
     from flows.ingest import ingest as ingest_flow
 
     named = [f"{export.lab}/{export.sha256}" for export in exports] if exports is not None else None
-    return ingest_flow(
-        home=str(settings.home), lab=lab, exports=named, inbox=str(settings.inbox) if settings.inbox else None
-    )
+    return ingest_flow(home=settings.home, lab=lab, exports=named, inbox=settings.inbox)
 
 
 @app.command()
@@ -158,12 +166,15 @@ def layout_new(
     from flows.views import as_source
 
     name, text = draft(settings, as_source(lab, file))
-    path = output or settings.layouts / f"{name}.toml"
-    if path.exists():
+    if output is not None and output.exists():
         raise WrongUsage("there is a file already; name another", param_hint="--output")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
-    typer.echo(f"Written: {path}\nFill the gaps, then: neurobalance check FILE --lab {lab}")
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, "utf-8")
+    elif not settings.store.create(f"layouts/{name}.toml", text.encode()):
+        raise WrongUsage("there is such a layout already; write another file", param_hint="--output")
+    where = output or settings.store.url(f"layouts/{name}.toml")
+    typer.echo(f"Written: {where}\nFill the gaps, then: neurobalance check FILE --lab {lab}")
 
 
 @app.command()

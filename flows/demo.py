@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from flows import views
 from schemas.settings import Settings
+from schemas.store import write
 from tasks.ledger import Ledger
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -17,11 +19,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def prepare_home(settings: Settings) -> None:
     """Give the home the examples' labs and layouts, unless it has its own."""
-    (settings.home / "layouts").mkdir(parents=True, exist_ok=True)
     for source in (EXAMPLES / "labs.toml", *(EXAMPLES / "layouts").glob("*.toml")):
-        target = settings.home / source.relative_to(EXAMPLES)
-        if not target.exists():
-            shutil.copyfile(source, target)
+        name = source.relative_to(EXAMPLES).as_posix()
+        if settings.store.item(name) is None:
+            write(settings.store, name, partial(shutil.copyfile, source))
 
 
 def run_demo(settings: Settings, run: Callable[[], dict[str, int]]) -> None:
@@ -29,7 +30,7 @@ def run_demo(settings: Settings, run: Callable[[], dict[str, int]]) -> None:
     prepare_home(settings)
     views.console.print("Taking in the examples (the flow runs on Prefect's embedded server) ...")
     counts = run()
-    views.console.print(views.receipts_table(Ledger(settings.ledger).open().receipts()))
+    views.console.print(views.receipts_table(Ledger(settings.store).open().receipts()))
     views.console.print()
     views.print_run(counts)
     views.console.print(
@@ -43,7 +44,9 @@ def run_demo(settings: Settings, run: Callable[[], dict[str, int]]) -> None:
 
 def print_metrics(settings: Settings) -> None:
     """A few rows of the tidy metrics: values, bounds, and reasons."""
-    metrics = pl.scan_parquet(settings.outputs / "metrics" / "**" / "*.parquet")
+    metrics = pl.scan_parquet(
+        settings.store.url("outputs/metrics/**/*.parquet"), storage_options=settings.store.options
+    )
     wanted = [
         "kyn_trp",
         "phe_tyr",
@@ -80,10 +83,7 @@ def print_metrics(settings: Settings) -> None:
 
 def print_lines(settings: Settings) -> None:
     """The lines to paste, for each way of reading."""
-    try:
-        where = settings.outputs.relative_to(Path.cwd())
-    except ValueError:
-        where = settings.outputs
+    where = settings.store.url("outputs").removeprefix(f"{Path.cwd()}/")
     views.console.print(
         f"""
 Read them with Polars, DuckDB or pandas:

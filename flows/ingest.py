@@ -17,7 +17,7 @@ from prefect.utilities.annotations import quote
 
 from flows.quiet import StorageFailed, quiet
 from schemas.settings import Settings
-from tasks.discover import Export, Waiting, archive_inbox, archived_path, leave_inbox
+from tasks.discover import Export, NotArchived, Waiting, archive_inbox, archived_name, leave_inbox
 from tasks.ledger import Ledger, Prepared, Staged
 from tasks.prepare import Bench, prepare
 from tasks.publish import Publisher
@@ -63,7 +63,7 @@ def discover(settings: Settings, lab: str | None) -> dict[Export, list[Waiting]]
 @quiet("read and validate")
 def read_batch(bench: Bench, lab: str, exports: list[Export]) -> tuple[list[Prepared], list[Staged]]:
     """Read, standardise, validate and stage one batch; what the ledger holds already is left out."""
-    receipts = Ledger(bench.settings.ledger).open().receipts(lab)
+    receipts = Ledger(bench.settings.store).open().receipts(lab)
     known = dict(receipts.select("export", "reading_hash").iter_rows())
     return prepare(bench, exports, known)
 
@@ -74,7 +74,7 @@ def commit_batch(
     settings: Settings, lab: str, prepared: list[Prepared], staged: list[Staged]
 ) -> dict[Export, int]:
     """Append one batch to the ledger: exactly once, however often it is tried."""
-    return Ledger(settings.ledger).commit(lab, prepared, staged) if prepared else {}
+    return Ledger(settings.store).commit(lab, prepared, staged) if prepared else {}
 
 
 @task(name="publish", **_RETRIES)
@@ -93,7 +93,10 @@ def _batches(settings: Settings, exports: list[Export]) -> Iterator[tuple[str, l
         batch: list[Export] = []
         size = 0
         for export in mine:
-            length = archived_path(settings, export).stat().st_size
+            kept = settings.store.item(archived_name(export))
+            if kept is None:
+                raise NotArchived(f"{export.short}: nothing of it is in the archive of this home")
+            length = kept.size
             if batch and (len(batch) >= EXPORTS_PER_BATCH or size + length > BYTES_PER_BATCH):
                 yield lab, batch
                 batch, size = [], 0
@@ -148,7 +151,7 @@ def receipts_of(settings: Settings, exports: list[Export]) -> pl.DataFrame:
     """The newest receipts of `exports`, in their order: columns of the ledger's receipts and lab, edition."""
     wanted = pl.DataFrame({"lab": [e.lab for e in exports], "export": [e.sha256 for e in exports]},
                           schema={"lab": pl.String, "export": pl.String})  # fmt: skip
-    receipts = Ledger(settings.ledger).open().receipts()
+    receipts = Ledger(settings.store).open().receipts()
     return wanted.join(receipts, on=["lab", "export"], how="inner", maintain_order="left")
 
 

@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.result import UNDATED
 from schemas.settings import Settings
 from tasks.discover import Arrival, Export
+from tasks.folders import lab_of
 from tasks.ledger import Ledger
 from tasks.prepare import Account, Bench, Source, judged
 from tasks.validate import RULES
@@ -87,7 +89,7 @@ def receipts_table(receipts: pl.DataFrame) -> Table:
 
 def print_status(settings: Settings) -> None:
     """Exports, quarantine by reason, months published."""
-    ledger = Ledger(settings.ledger)
+    ledger = Ledger(settings.store)
     receipts = ledger.open().receipts() if ledger.exists() else pl.DataFrame()
     if receipts.is_empty():
         console.print(
@@ -115,15 +117,18 @@ def print_status(settings: Settings) -> None:
             )
         console.print(made)
     made = table("\nMonths published", "lab", "months")
-    for folder in sorted((settings.outputs / "metrics").glob("*")):
-        months = sorted(path.stem for path in folder.glob("*.parquet") if path.stem != "undated")
-        made.add_row(escape(folder.name), ", ".join(months))
+    months: dict[str, list[str]] = {}
+    for item in settings.store.items("outputs/metrics"):
+        *_, folder, file = item.name.split("/")
+        months.setdefault(folder, []).append(file.removesuffix(".parquet"))
+    for folder, published in sorted(months.items()):
+        made.add_row(escape(lab_of(folder)), ", ".join(sorted(m for m in published if m != UNDATED)))
     console.print(made)
 
 
 def print_export(settings: Settings, start: str, limit: int) -> bool:
     """One export with its name, receipt, and quarantined rows; False where the hash names none or several."""
-    ledger = Ledger(settings.ledger)
+    ledger = Ledger(settings.store)
     if not ledger.exists():
         return False
     snapshot = ledger.open()

@@ -6,16 +6,24 @@ Everything can be set by environment variables `NEUROBALANCE_...`; what a lab sa
 
 from __future__ import annotations
 
-import os
 import secrets
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.bucket import Bucket
 from schemas.layout import known_timezone
+from schemas.store import Folder, Store, read
+
+_S3 = "s3://"
+_KEY = "secrets/id.key"
+
+#: a folder, or a URL of a bucket
+Place = Annotated[str, BeforeValidator(lambda said: str(said) if isinstance(said, Path) else said)]
 
 
 class SettingsError(ValueError):
@@ -41,54 +49,66 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NEUROBALANCE_", extra="ignore")
 
-    home: Path = Field(Path("data"), description="folder of inbox, archive, ledger and outputs")
-    inbox: Path | None = Field(
+    home: Place = Field(
+        "data", description="where inbox, archive, ledger and outputs stand: a folder, or s3://bucket/prefix"
+    )
+    inbox: Place | None = Field(
         None, description="another inbox, with one folder per lab; nothing is removed from it"
     )
     id_key: SecretStr | None = Field(None, description="key of the pseudonyms of subjects and samples")
     shared_home: bool = Field(False, description="several workers share the home, so id_key must be given")
     rows_per_batch: int = Field(500_000, ge=1, description="rows of outputs computed at a time, about")
+    s3_endpoint: str | None = Field(
+        None, description="address of the S3 server, where it is not the usual one"
+    )
+    s3_region: str = Field("us-east-1", description="region of the bucket")
+    s3_access_key_id: SecretStr | None = Field(
+        None, description="S3 access key; without one, what the machine itself is allowed counts"
+    )
+    s3_secret_access_key: SecretStr | None = Field(None, description="the secret of the S3 access key")
+
+    @cached_property
+    def store(self) -> Store:
+        """Where archive, ledger and outputs stand."""
+        return self._store_at(self.home)
+
+    @cached_property
+    def inbox_store(self) -> Store:
+        """Where exports wait: `<lab>/...` below it."""
+        return self._store_at(self.inbox or f"{self.home}/inbox")
 
     @property
-    def archive(self) -> Path:
-        """The bytes as received: archive/<lab>/<sha256>."""
-        return self.home / "archive"
+    def in_bucket(self) -> bool:
+        """Whether the home stands in a bucket."""
+        return self.home.startswith(_S3)
 
-    @property
-    def ledger(self) -> Path:
-        """The Delta table."""
-        return self.home / "ledger"
-
-    @property
-    def outputs(self) -> Path:
-        """The Parquet datasets."""
-        return self.home / "outputs"
-
-    @property
-    def layouts(self) -> Path:
-        """Layouts of this home, beside the built-in ones."""
-        return self.home / "layouts"
-
-    @property
-    def catalogue(self) -> Path:
-        """Catalogue rows of this home, beside the built-in ones."""
-        return self.home / "catalogue"
+    def _store_at(self, place: str) -> Store:
+        if not place.startswith(_S3):
+            return Folder(Path(place).expanduser().absolute())
+        config = {"region": self.s3_region}
+        if self.s3_endpoint:
+            config["endpoint"] = self.s3_endpoint
+        if self.s3_access_key_id and self.s3_secret_access_key:
+            config["access_key_id"] = self.s3_access_key_id.get_secret_value()
+            config["secret_access_key"] = self.s3_secret_access_key.get_secret_value()
+        return Bucket(place.rstrip("/"), config)
 
     def labs(self) -> dict[str, Lab]:
         """What labs.toml says, by lab. Raises SettingsError naming the lab and the key."""
-        path = self.home / "labs.toml"
-        if not path.exists():
+        text = read(self.store, "labs.toml")
+        if text is None:
             return {}
         try:
             return {
-                name: Lab.model_validate(said)
-                for name, said in tomllib.loads(path.read_text("utf-8")).items()
+                name: Lab.model_validate(said) for name, said in tomllib.loads(text.decode("utf-8")).items()
             }
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"{path}: not TOML: {error}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"labs.toml of the home: not TOML: {error}") from None
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise SettingsError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise SettingsError(
+                f"labs.toml of the home: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            ) from None
 
     def lab(self, name: str) -> Lab:
         """What labs.toml says about one lab; a lab that it does not name has no settings."""
@@ -98,28 +118,12 @@ class Settings(BaseSettings):
         """The key of the pseudonyms; made once, readable by its owner only, for the embedded default."""
         if self.id_key is not None:
             return self.id_key.get_secret_value().encode()
-        if self.shared_home:
+        if self.shared_home or self.in_bucket:
             raise SettingsError(
-                "a home shared by several workers needs the same key for all: set NEUROBALANCE_ID_KEY"
+                "a home shared by several workers, and one in a bucket, needs the same key for all: "
+                "set NEUROBALANCE_ID_KEY"
             )
-        path = self.home / "secrets" / "id.key"
-        if not path.exists():
-            private_folder(path.parent)
-            fresh = path.with_suffix(f".{os.getpid()}.tmp")
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(32))
-            try:
-                os.link(fresh, path)  # of two first runs, one wins and both use its key
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return path.read_text().strip().encode()
-
-
-def private_folder(path: Path) -> Path:
-    """Make `path` a folder that only its owner can enter (PHI stays inside)."""
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(0o700)
-    return path
+        # of two first runs, one wins and both use its key
+        if self.store.item(_KEY) is None:
+            self.store.create(_KEY, secrets.token_hex(32).encode())
+        return (read(self.store, _KEY) or b"").strip()

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import IO
 
-from schemas.settings import Settings, private_folder
-from tasks.files import beside, folder_name, lab_of, sync_folder
+from schemas.settings import Settings
+from schemas.store import Item, read, write
+from tasks.folders import folder_name, lab_of
 
 #: Names of uploads that are still going on.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", ".filepart")
@@ -31,6 +30,10 @@ def is_lab_name(name: str) -> bool:
         return bool(name.strip()) and bool(name.encode("utf-8"))
     except UnicodeEncodeError:
         return False
+
+
+class NotArchived(ValueError):
+    """An export whose bytes are not in the archive."""
 
 
 @dataclass(frozen=True, order=True)
@@ -55,145 +58,109 @@ class Arrival:
     received_at: datetime
 
 
-def archived_path(settings: Settings, export: Export) -> Path:
-    """Where the bytes of an export stand."""
-    return settings.archive / folder_name(export.lab) / export.sha256
+def archived_name(export: Export) -> str:
+    """Where the bytes of an export stand in the home."""
+    return f"archive/{folder_name(export.lab)}/{export.sha256}"
 
 
 def arrival(settings: Settings, export: Export) -> Arrival:
     """Name, size (bytes) and first receipt (UTC) of an archived export."""
-    noted = json.loads(archived_path(settings, export).with_suffix(".json").read_text("utf-8"))
+    noted = json.loads(read(settings.store, f"{archived_name(export)}.json") or b"{}")
+    if not noted:
+        raise NotArchived(f"{export.short}: nothing of it is in the archive of this home")
     return Arrival(noted["name"], noted["size"], datetime.fromisoformat(noted["received_at"]))
 
 
-def archive(settings: Settings, lab: str, path: Path) -> Export:
-    """Copy a file into the archive, once; the first arrival's name and time are kept."""
+def archive(settings: Settings, lab: str, source: IO[bytes], name: str) -> Export:
+    """Copy an export called `name` into the archive, once; the first arrival's name and time are kept."""
     if not is_lab_name(lab):
         raise NoLabName("a lab's name needs at least one character and must be text (UTF-8)")
-    folder = settings.archive / folder_name(lab)
-    private_folder(settings.archive)
-    private_folder(folder)
     digest = hashlib.sha256()
     size = 0
-    with beside(folder / "new") as fresh:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with path.open("rb") as source, os.fdopen(descriptor, "wb") as copy:
+    with settings.store.spool(f"archive/{folder_name(lab)}/new") as fresh:
+        with fresh.open("wb") as copy:
             while block := source.read(1 << 20):
                 digest.update(block)
                 size += len(block)
                 copy.write(block)
-            copy.flush()
-            os.fsync(copy.fileno())
         export = Export(lab, digest.hexdigest())
-        _note_arrival(folder / f"{export.sha256}.json", path.name, size)
-        os.replace(fresh, folder / export.sha256)
-    sync_folder(folder)
+        # a name of bytes that are no text is kept as near as text comes
+        noted = {
+            "name": name.encode("utf-8", "replace").decode(),
+            "size": size,
+            "received_at": datetime.now(UTC).isoformat(),
+        }
+        if settings.store.item(f"{archived_name(export)}.json") is None:
+            settings.store.create(f"{archived_name(export)}.json", json.dumps(noted).encode())
+        kept = settings.store.item(archived_name(export))
+        if kept is None or kept.size != size:
+            settings.store.keep(fresh, archived_name(export))
     return export
-
-
-def _note_arrival(path: Path, name: str, size: int) -> None:
-    if path.exists():
-        return
-    # a name of bytes that are no text is kept as near as text comes
-    noted = {
-        "name": name.encode("utf-8", "replace").decode(),
-        "size": size,
-        "received_at": datetime.now(UTC).isoformat(),
-    }
-    with beside(path) as fresh:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(noted, file)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(fresh, path)  # unlike a rename, a link never replaces the first arrival
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file in an inbox, and what it looked like when it was read."""
+    """A file in an inbox, as it was when it was read."""
 
-    path: Path
+    item: Item
     lab: str
-    size: int
-    modified_ns: int
-
-    def unchanged(self) -> bool:
-        """Whether the file is still the one that was archived."""
-        try:
-            now = self.path.stat()
-        except FileNotFoundError:
-            return False
-        return (now.st_size, now.st_mtime_ns) == (self.size, self.modified_ns)
 
 
-def waiting(inbox: Path, lab: str | None = None) -> Iterator[Waiting]:
-    """The finished files of an inbox (`<inbox>/<lab>/...`), oldest first: arrival may break a tie."""
+def waiting(settings: Settings, lab: str | None = None) -> list[Waiting]:
+    """The finished files of the inbox (`<lab>/...`), oldest first: arrival may break a tie."""
     found = []
-    for folder in sorted(inbox.iterdir()) if inbox.is_dir() else ():
-        name = lab_of(folder.name)
-        if not folder.is_dir() or folder.name.startswith(".") or not is_lab_name(name):
+    for item in settings.inbox_store.items(""):
+        folder, *inside = PurePosixPath(item.name).parts
+        name = lab_of(folder)
+        if not inside or any(part.startswith(".") for part in (folder, *inside)) or not is_lab_name(name):
             continue
-        if lab is not None and name != lab:
+        if PurePosixPath(item.name).suffix.lower() in UNFINISHED:
             continue
-        for path in folder.rglob("*"):
-            parts = path.relative_to(folder).parts
-            if any(part.startswith(".") for part in parts) or path.suffix.lower() in UNFINISHED:
-                continue
-            if path.is_symlink() or not path.is_file():
-                continue
-            with suppress(FileNotFoundError):  # another run may just have taken it in
-                seen = path.stat()
-                found.append(Waiting(path, name, seen.st_size, seen.st_mtime_ns))
-    return iter(sorted(found, key=lambda file: (file.modified_ns, str(file.path))))
+        if lab is None or name == lab:
+            found.append(Waiting(item, name))
+    return sorted(found, key=lambda file: (file.item.modified, file.item.name))
 
 
 class InboxCache:
-    """For an inbox that keeps its files: which file (path, size, modification time) is which export."""
+    """For an inbox that keeps its files: which file (name, size, time of writing) is which export."""
+
+    NAME = "secrets/inbox-cache.json"  # it holds names, so only its owner may read it
 
     def __init__(self, settings: Settings) -> None:
-        self.path = settings.home / "inbox-cache.json"
-        self.known: dict[str, list] = {}
-        if self.path.exists():
-            self.known = json.loads(self.path.read_text("utf-8"))
+        self.store, self.inbox = settings.store, settings.inbox
+        self.known: dict[str, list] = json.loads(read(self.store, self.NAME) or b"{}")
 
     def get(self, file: Waiting) -> Export | None:
         """The export that this very file was archived as, if it was."""
-        match self.known.get(str(file.path)):
-            case [lab, sha256, size, modified_ns] if (lab, size, modified_ns) == (
-                file.lab,
-                file.size,
-                file.modified_ns,
-            ):
+        match self.known.get(f"{self.inbox}/{file.item.name}"):
+            case [lab, sha256, size, tag] if (lab, size, tag) == (file.lab, file.item.size, file.item.tag):
                 return Export(lab, sha256)
         return None
 
     def put(self, file: Waiting, export: Export) -> None:
         """Remember what this file was archived as."""
-        self.known[str(file.path)] = [export.lab, export.sha256, file.size, file.modified_ns]
+        self.known[f"{self.inbox}/{file.item.name}"] = [
+            export.lab, export.sha256, file.item.size, file.item.tag,
+        ]  # fmt: skip
 
     def save(self) -> None:
-        """Write the cache whole; it holds names, so only its owner may read it."""
-        with beside(self.path) as fresh:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self.known, file)
-            os.replace(fresh, self.path)
+        """Write the cache whole."""
+        text = json.dumps(self.known).encode()
+        write(self.store, self.NAME, lambda fresh: fresh.write_bytes(text))
 
 
 def archive_inbox(settings: Settings, lab: str | None = None) -> dict[Export, list[Waiting]]:
     """Archive what waits: export -> the files it came from (renamed copies are one export)."""
     found: dict[Export, list[Waiting]] = {}
-    kept = settings.inbox is not None
-    cache = InboxCache(settings) if kept else None
-    for file in waiting(settings.inbox or settings.home / "inbox", lab):
+    cache = InboxCache(settings) if settings.inbox is not None else None
+    for file in waiting(settings, lab):
         export = cache.get(file) if cache else None
-        if export is None or not archived_path(settings, export).exists():
+        if export is None or settings.store.item(archived_name(export)) is None:
             try:
-                export = archive(settings, file.lab, file.path)
+                with settings.inbox_store.open(file.item.name) as source:
+                    export = archive(settings, file.lab, source, PurePosixPath(file.item.name).name)
             except FileNotFoundError:
-                if file.path.exists():
+                if settings.inbox_store.item(file.item.name) is not None:
                     raise
                 continue  # another run has taken it in and removed it
             if cache:
@@ -209,5 +176,5 @@ def leave_inbox(settings: Settings, files: list[Waiting]) -> None:
     if settings.inbox is not None:
         return
     for file in files:
-        if file.unchanged():
-            file.path.unlink(missing_ok=True)
+        if settings.inbox_store.item(file.item.name) == file.item:
+            settings.inbox_store.delete(file.item.name)

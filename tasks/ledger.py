@@ -11,16 +11,14 @@ that was written before a lost race can be committed as another edition.
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import random
 import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
@@ -28,9 +26,10 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, RECEIPT_SCHEMA, RESULT_SCHEMA, UNDATED
-from schemas.settings import SettingsError, private_folder
+from schemas.settings import SettingsError
+from schemas.store import Folder, Store, private_folder, write
 from tasks.discover import Export
-from tasks.files import sync_folder
+from tasks.snapshot import FOLDER, Snapshot, scan_files
 
 ATTEMPTS = 100
 _STATISTICS = ("month", "sample_key", "export")
@@ -59,104 +58,37 @@ class LostRaces(Exception):
     """Other processes committed for this lab each time; nothing was written. Run again."""
 
 
-class Snapshot:
-    """The ledger at one version. Nothing that is committed later shows in it."""
-
-    def __init__(self, folder: Path, table: DeltaTable) -> None:
-        self.folder, self.table = folder, table
-
-    @property
-    def version(self) -> int:
-        """The Delta version."""
-        return self.table.version()
-
-    @cached_property
-    def _files(self) -> pl.DataFrame:
-        actions = pl.DataFrame(self.table.get_add_actions(flatten=True))
-        if actions.is_empty():
-            return pl.DataFrame(schema={"path": pl.String, **LEDGER_PARTITIONS})
-        return actions.rename({f"partition.{name}": name for name in LEDGER_PARTITIONS}).with_columns(
-            pl.col("edition").cast(pl.Int32)
-        )
-
-    @property
-    def paths(self) -> set[str]:
-        """The files that commits name."""
-        return set(self._files["path"])
-
-    def _scan(self, kind: str, lab: str | None, schema: dict) -> pl.LazyFrame:
-        files = self._files.filter(pl.col("kind") == kind)
-        if lab is not None:
-            files = files.filter(pl.col("lab") == lab)
-        parts = []
-        for (name, edition), group in files.group_by("lab", "edition", maintain_order=True):
-            paths = [self.folder / path for path in group["path"]]
-            scan = pl.scan_parquet(
-                paths, schema=pl.Schema(schema), hive_partitioning=False, glob=False, missing_columns="insert"
-            )
-            parts.append(
-                scan.with_columns(pl.lit(name).alias("lab"), pl.lit(edition, pl.Int32).alias("edition"))
-            )
-        if not parts:
-            return pl.LazyFrame(schema={**schema, "lab": pl.String, "edition": pl.Int32})
-        return pl.concat(parts)
-
-    def all_receipts(self, lab: str | None = None) -> pl.DataFrame:
-        """Every receipt of every edition: columns of `RECEIPT_SCHEMA`, lab, edition."""
-        return self._scan("receipt", lab, RECEIPT_SCHEMA).collect()
-
-    def receipts(self, lab: str | None = None) -> pl.DataFrame:
-        """The receipt of the newest edition of each export."""
-        everything = self.all_receipts(lab)
-        return everything.filter(pl.col("edition") == pl.col("edition").max().over("lab", "export"))
-
-    def all_rows(self, lab: str) -> pl.LazyFrame:
-        """The rows of every edition: columns of `RESULT_SCHEMA`, lab, edition."""
-        return self._scan("result", lab, RESULT_SCHEMA)
-
-    def rows(self, lab: str) -> pl.LazyFrame:
-        """The rows that count: those of the newest edition of each export, by the receipts."""
-        receipts = self.all_receipts(lab).select("export", "edition")
-        newest = receipts.group_by("export").agg(pl.col("edition").max())
-        if (newest["edition"] == 1).all():
-            return self.all_rows(lab)
-        return self.all_rows(lab).join(newest.lazy(), on=["export", "edition"], how="semi")
-
-    def labs(self) -> list[str]:
-        """The labs that have receipts."""
-        return self._files["lab"].unique().sort().to_list()
-
-
 class Ledger:
-    """The ledger in one folder."""
+    """The ledger of one home."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     def exists(self) -> bool:
         """Whether anything was ever committed."""
-        return (self.folder / "_delta_log").is_dir()
+        return next(iter(self.store.items(f"{FOLDER}/_delta_log")), None) is not None
 
     def open(self) -> Snapshot:
         """The ledger as it is now; an empty one is made where there is none."""
-        if "%" in str(self.folder.absolute()):
-            raise SettingsError(
-                f"{self.folder}: Delta tables cannot stand in a path with %; choose another home"
-            )
+        place = self.store.url(FOLDER)
+        if "%" in place:
+            raise SettingsError("Delta tables cannot stand in a path with %; choose another home")
         try:
-            table = DeltaTable(str(self.folder))
+            table = DeltaTable(place, storage_options=self.store.options)
         except TableNotFoundError:
-            private_folder(self.folder)
+            if isinstance(self.store, Folder):
+                private_folder(self.store.root / FOLDER)
             arrow = pl.DataFrame(schema=LEDGER_SCHEMA).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
             DeltaTable.create(
-                str(self.folder),
+                place,
                 schema=Schema.from_arrow(arrow),
                 partition_by=list(LEDGER_PARTITIONS),
                 mode="ignore",  # another process may have been first
                 configuration={"delta.appendOnly": "true", "delta.checkpointInterval": "50"},
+                storage_options=self.store.options,
             )
-            table = DeltaTable(str(self.folder))
-        return Snapshot(self.folder, table)
+            table = DeltaTable(place, storage_options=self.store.options)
+        return Snapshot(self.store, table)
 
     def stage(self, rows: pl.DataFrame) -> Staged:
         """Write rows (`RESULT_SCHEMA`) to a file that a later commit can name."""
@@ -165,19 +97,23 @@ class Ledger:
 
     def _write(self, frame: pl.DataFrame) -> str:
         name = f"files/{uuid.uuid4().hex}.parquet"
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(
-            path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP
+        write(
+            self.store,
+            f"{FOLDER}/{name}",
+            lambda path: frame.write_parquet(
+                path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP
+            ),
         )
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
         return name
+
+    def staged_rows(self, staged: Staged) -> pl.DataFrame:
+        """The rows of a staged file (`RESULT_SCHEMA`)."""
+        return scan_files(self.store, [staged.path]).collect()
 
     def discard(self, staged: Iterable[Staged]) -> None:
         """Remove staged files that no commit names."""
         for file in staged:
-            (self.folder / file.path).unlink(missing_ok=True)
+            self.store.delete(f"{FOLDER}/{file.path}")
 
     def commit(self, lab: str, prepared: list[Prepared], staged: list[Staged]) -> dict[Export, int]:
         """Append what is not yet in the ledger; export -> its new edition.
@@ -217,7 +153,6 @@ class Ledger:
             ] + [
                 self._action(file.path, lab, "receipt", edition, file.statistics) for edition, file in said.items()
             ]  # fmt: skip
-            sync_folder(self.folder / "files")
             order = (snapshot.table.transaction_version(_lab_order(lab)) or 0) + 1
             transactions = [Transaction(_lab_order(lab), order)]
             transactions += [Transaction(f"{lab}/{export}", edition) for export, edition in editions.items()]
@@ -244,7 +179,7 @@ class Ledger:
             elif len(wanted) == 1:
                 out.setdefault(wanted.pop(), []).append(file)  # type: ignore[arg-type]
             else:
-                rows = pl.read_parquet(self.folder / file.path, glob=False)
+                rows = self.staged_rows(file)
                 for edition in sorted(e for e in wanted if e is not None):
                     exports = [e for e in file.exports if editions.get(e) == edition]
                     out.setdefault(edition, []).append(
@@ -262,7 +197,7 @@ class Ledger:
         """
         columns = ["export", "sample_key", "month"]
         replaced = [export for export, edition in editions.items() if edition > 1]
-        touching = [pl.scan_parquet(self.folder / file.path, glob=False).select(columns) for file in files]
+        touching = [scan_files(self.store, [file.path]).select(columns) for file in files]
         if replaced:
             touching.append(snapshot.all_rows(lab).filter(pl.col("export").is_in(replaced)).select(columns))
         if not touching:
@@ -296,9 +231,11 @@ class Ledger:
         return {edition: pl.DataFrame(said, schema=RECEIPT_SCHEMA) for edition, said in rows.items()}
 
     def _action(self, path: str, lab: str, kind: str, edition: int, statistics: str) -> AddAction:
-        seen = (self.folder / path).stat()
+        seen = self.store.item(f"{FOLDER}/{path}")
+        if seen is None:
+            raise FileNotFoundError(errno.ENOENT, "a staged file is gone")
         values = {"lab": lab, "kind": kind, "edition": str(edition)}
-        return AddAction(path, seen.st_size, values, int(seen.st_mtime * 1000), True, statistics)
+        return AddAction(path, seen.size, values, int(seen.modified.timestamp() * 1000), True, statistics)
 
 
 def _count(frame: pl.DataFrame) -> str:

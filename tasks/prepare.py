@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from schemas.export import Unreadable
 from schemas.layout import Layout, LayoutError, load_layouts
 from schemas.result import RESULT_SCHEMA
 from schemas.settings import Lab, Settings
+from schemas.store import local_folder
 from tasks import readers
-from tasks.discover import Arrival, Export, archived_path, arrival
+from tasks.discover import Arrival, Export, archived_name, arrival
 from tasks.ledger import Ledger, Prepared, Staged
 from tasks.standardise import VERSION, Context, standardise
 from tasks.validate import judge
@@ -60,8 +62,12 @@ class Bench:
     @classmethod
     def of(cls, settings: Settings) -> Bench:
         """Catalogue, layouts and labs as they stand now. Errors name the file and the mend."""
-        own = settings.catalogue if settings.catalogue.is_dir() else None
-        catalogue, layouts = load_catalogue(own), load_layouts(settings.layouts)
+        with (
+            local_folder(settings.store, "layouts", ".toml") as own_layouts,
+            local_folder(settings.store, "catalogue", ".csv") as own_catalogue,
+        ):
+            layouts = load_layouts(own_layouts)
+            catalogue = load_catalogue(own_catalogue if own_catalogue.is_dir() else None)
         for name, layout in layouts.items():
             if problems := catalogue.problems_of(layout):
                 raise LayoutError(f"layout {name}: {problems[0]}")
@@ -71,9 +77,12 @@ class Bench:
         """What labs.toml says about the lab."""
         return self.labs.get(name, Lab())
 
-    def source(self, export: Export) -> Source:
-        """An archived export as a source of rows."""
-        return Source(export, archived_path(self.settings, export), arrival(self.settings, export))
+    @contextmanager
+    def source(self, export: Export) -> Iterator[Source]:
+        """An archived export as a source of rows, for as long as the context lasts. Raises NotArchived."""
+        noted = arrival(self.settings, export)
+        with self.settings.store.local(archived_name(export)) as path:
+            yield Source(export, path, noted)
 
     def reading_of(self, source: Source) -> Reading:
         """Choose the layout from the head of the bytes."""
@@ -172,36 +181,38 @@ def prepare(
 
     known: export -> reading hash of its newest edition. Small exports share a staged file.
     """
-    ledger = Ledger(bench.settings.ledger)
+    ledger = Ledger(bench.settings.store)
     ledger.open()
     prepared: list[Prepared] = []
     staged: list[Staged] = []
     waiting: list[pl.DataFrame] = []
     for export in dict.fromkeys(exports):
-        source = bench.source(export)
-        reading = bench.reading_of(source)
-        if known.get(export.sha256) == reading.reading_hash:
-            continue
-        account = Account()
-        own: list[Staged] = []
-        try:
-            for frame in judged(bench, source, reading, account):
-                waiting.append(frame)
-                if sum(map(len, waiting)) >= ROWS_PER_FILE:
-                    own.append(ledger.stage(pl.concat(waiting)))
-                    waiting = []
-        except (OSError, MemoryError, NotConserved):
-            raise  # the machine's fault or ours, not the export's
-        except Exception as error:
-            # the reason stands for the whole file: rows read before it are not kept by halves; and a file
-            # that no one foresaw must not stop the good ones beside it
-            reason = (
-                str(error) if isinstance(error, Unreadable) else f"could not be read: {type(error).__name__}"
-            )
-            own, waiting = _without(ledger, own, waiting, export)
-            account = Account(account.layout, reason=reason, notes=account.notes)
-        staged += own
-        prepared.append(Prepared(export, reading.reading_hash, receipt_of(source.arrival, account)))
+        with bench.source(export) as source:
+            reading = bench.reading_of(source)
+            if known.get(export.sha256) == reading.reading_hash:
+                continue
+            account = Account()
+            own: list[Staged] = []
+            try:
+                for frame in judged(bench, source, reading, account):
+                    waiting.append(frame)
+                    if sum(map(len, waiting)) >= ROWS_PER_FILE:
+                        own.append(ledger.stage(pl.concat(waiting)))
+                        waiting = []
+            except (OSError, MemoryError, NotConserved):
+                raise  # the machine's fault or ours, not the export's
+            except Exception as error:
+                # the reason stands for the whole file: rows read before it are not kept by halves; and a
+                # file that no one foresaw must not stop the good ones beside it
+                reason = (
+                    str(error)
+                    if isinstance(error, Unreadable)
+                    else f"could not be read: {type(error).__name__}"
+                )
+                own, waiting = _without(ledger, own, waiting, export)
+                account = Account(account.layout, reason=reason, notes=account.notes)
+            staged += own
+            prepared.append(Prepared(export, reading.reading_hash, receipt_of(source.arrival, account)))
     waiting = [frame for frame in waiting if len(frame)]
     if waiting:
         staged.append(ledger.stage(pl.concat(waiting)))
@@ -217,7 +228,7 @@ def _without(
         if file.exports == {export.sha256}:
             ledger.discard([file])
             continue
-        rows = pl.read_parquet(ledger.folder / file.path).filter(pl.col("export") != export.sha256)
+        rows = ledger.staged_rows(file).filter(pl.col("export") != export.sha256)
         kept.append(ledger.stage(rows))
         ledger.discard([file])
     return kept, [frame.filter(pl.col("export") != export.sha256) for frame in waiting]

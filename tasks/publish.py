@@ -14,7 +14,6 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -23,10 +22,12 @@ from schemas import outputs
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from schemas.settings import Lab, Settings
+from schemas.store import write
 from tasks import frames
 from tasks.current import current
-from tasks.files import folder_name, replace_whole
-from tasks.ledger import Ledger, Snapshot
+from tasks.folders import folder_name
+from tasks.ledger import Ledger
+from tasks.snapshot import Snapshot
 
 Columns = tuple[outputs.Column, ...]
 
@@ -60,13 +61,13 @@ class Publisher:
         self._labs = self.settings.labs()  # read once: one run publishes by one set of settings
         self._datasets = outputs.datasets(self.catalogue)
 
-    def path(self, dataset: str, lab: str, month: str) -> Path:
-        """Where a file of a dataset stands."""
-        return self.settings.outputs / dataset / folder_name(lab) / f"{month}.parquet"
+    def name(self, dataset: str, lab: str, month: str) -> str:
+        """Where a file of a dataset stands in the home."""
+        return f"outputs/{dataset}/{folder_name(lab)}/{month}.parquet"
 
     def publish(self, labs: list[str] | None = None) -> dict[str, list[str]]:
         """Rebuild what is stale until nothing is; lab -> the months that were rebuilt."""
-        ledger = Ledger(self.settings.ledger)
+        ledger = Ledger(self.settings.store)
         rebuilt: dict[str, set[str]] = defaultdict(set)
         for lab in labs if labs is not None else ledger.open().labs():
             while True:
@@ -92,10 +93,11 @@ class Publisher:
         codes = self._lab(lab).ids_are_study_codes
         return f"{outputs.VERSION}/{self.catalogue.metric_hash[:16]}/{key}/{codes}"
 
-    def _fresh(self, paths: list[Path], editions: str, built_with: str) -> bool:
-        for path in paths:
+    def _fresh(self, names: list[str], editions: str, built_with: str) -> bool:
+        for name in names:
             try:
-                said = pq.read_schema(path).metadata or {}
+                with self.settings.store.open(name) as file:
+                    said = pq.read_schema(file).metadata or {}
             except FileNotFoundError:
                 return False
             if said.get(b"neurobalance.editions") != editions.encode():
@@ -115,7 +117,7 @@ class Publisher:
         return {
             month: editions
             for month, editions in wanted.items()
-            if not self._fresh([self.path(dataset, lab, month) for dataset in BY_MONTH], editions, built_with)
+            if not self._fresh([self.name(dataset, lab, month) for dataset in BY_MONTH], editions, built_with)
         }
 
     def _stale_exports(self, lab: str, receipts: pl.DataFrame) -> dict[str, str]:
@@ -127,7 +129,7 @@ class Publisher:
         return {
             month: editions
             for month, editions in wanted.items()
-            if not self._fresh([self.path("exports", lab, month)], editions, built_with)
+            if not self._fresh([self.name("exports", lab, month)], editions, built_with)
         }
 
     def _portions(self, snapshot: Snapshot, lab: str, stale: dict[str, str]) -> list[dict[str, str]]:
@@ -186,31 +188,31 @@ class Publisher:
     # writing
 
     def _publish_catalogue(self) -> None:
-        path = self.settings.outputs / "catalogue" / "catalogue.parquet"
+        name = "outputs/catalogue/catalogue.parquet"
         built_with = f"{outputs.VERSION}/{self.catalogue.metric_hash[:16]}"
-        package = self.settings.outputs / "datapackage.json"
-        if package.exists() and self._fresh([path], "", built_with):
+        package = "outputs/datapackage.json"
+        if self.settings.store.item(package) is not None and self._fresh([name], "", built_with):
             return
         columns = self._datasets["catalogue"]
         frame = _checked("catalogue", columns, frames.metric_catalogue(self.catalogue))
-        self._put(path, columns, frame, {"dataset": "catalogue", "editions": "", "built_with": built_with})
+        self._put(name, columns, frame, {"dataset": "catalogue", "editions": "", "built_with": built_with})
         text = json.dumps(outputs.datapackage(self._datasets), indent=2, ensure_ascii=False)
-        replace_whole(package, lambda fresh: fresh.write_text(text + "\n", "utf-8"))
+        write(self.settings.store, package, lambda fresh: fresh.write_text(text + "\n", "utf-8"))
 
     def _write(
         self, dataset: str, lab: str, month: str, frame: pl.DataFrame, editions: str, version: int
     ) -> None:
         about = {"editions": editions, "built_with": self._built_with(lab), "ledger_version": str(version)}
         self._put(
-            self.path(dataset, lab, month), self._datasets[dataset], frame, {"dataset": dataset} | about
+            self.name(dataset, lab, month), self._datasets[dataset], frame, {"dataset": dataset} | about
         )
 
-    def _put(self, path: Path, columns: Columns, frame: pl.DataFrame, about: dict[str, str]) -> None:
+    def _put(self, name: str, columns: Columns, frame: pl.DataFrame, about: dict[str, str]) -> None:
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(
             outputs.arrow_schema(columns, about)
         )
         options = {"compression": "zstd", "row_group_size": _ROW_GROUP, "write_statistics": True}
-        replace_whole(path, partial(pq.write_table, table, **options))
+        write(self.settings.store, name, partial(pq.write_table, table, **options))
         self.written[about["dataset"]] = self.written.get(about["dataset"], 0) + 1
 
 

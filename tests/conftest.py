@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from schemas.catalogue import Catalogue, load_catalogue
 from tests.home import Home
+from tests.s3 import s3  # noqa: F401  (a fixture)
 
 settings.register_profile(
     "short", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -19,10 +21,25 @@ settings.register_profile(
 settings.load_profile("soak" if os.environ.get("NEUROBALANCE_SOAK") else "short")
 
 
+def pytest_generate_tests(metafunc):
+    """A module that says `HOMES = ("folder", "bucket")` runs its tests on both kinds of home, but for tests
+    that look at files of a folder, which are marked `in_a_folder`."""
+    homes = getattr(metafunc.module, "HOMES", None)
+    if (
+        homes
+        and "home" in metafunc.fixturenames
+        and not metafunc.definition.get_closest_marker("in_a_folder")
+    ):
+        metafunc.parametrize("home", homes, indirect=True)
+
+
 @pytest.fixture
-def home(tmp_path) -> Home:
-    """An empty home with the lab `north`, which is in Berlin."""
-    return Home(tmp_path / "home")
+def home(request, tmp_path) -> Home:
+    """An empty home with the lab `north`, which is in Berlin: in a folder, or in a bucket of an S3 server."""
+    if getattr(request, "param", "folder") == "folder":
+        return Home(tmp_path / "home")
+    server = request.getfixturevalue("s3")
+    return Home(f"s3://homes/{uuid.uuid4().hex}", options={"id_key": "of the tests", **server.settings})
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import polars as pl
 
 from schemas import outputs
 from schemas.settings import Settings
+from schemas.store import read, write
 from tasks.discover import Export, archive
 from tasks.ledger import Ledger
 from tasks.prepare import Bench, prepare
@@ -60,28 +61,38 @@ def without_lineage(dataset: str, frame: pl.DataFrame, catalogue) -> pl.DataFram
 class Home:
     """One home folder, and what can be done with it."""
 
-    folder: Path
+    place: Path | str
     labs: str = '[north]\ntimezone = "Europe/Berlin"\n'
     options: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "labs.toml").exists():
-            (self.folder / "labs.toml").write_text(self.labs, "utf-8")
+        if self.settings.store.item("labs.toml") is None:
+            self.put("labs.toml", self.labs)
 
     @property
     def settings(self) -> Settings:
-        return Settings(home=self.folder, **self.options)
+        return Settings(home=self.place, **self.options)
+
+    @property
+    def folder(self) -> Path:
+        """Where a home stands that stands in a folder."""
+        assert isinstance(self.place, Path), "this home stands in a bucket"
+        return self.place
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder / "outputs"
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.settings.ledger)
+        return Ledger(self.settings.store)
+
+    def put(self, name: str, text: str) -> None:
+        """Write a file of the home, such as `labs.toml` or `layouts/own.toml`."""
+        write(self.settings.store, name, lambda path: path.write_text(text, "utf-8"))
 
     def archive(self, lab: str, content: bytes, name: str = "export.csv") -> Export:
-        source = self.folder / "sent" / name
-        source.parent.mkdir(exist_ok=True)
-        source.write_bytes(content)
-        return archive(self.settings, lab, source)
+        return archive(self.settings, lab, io.BytesIO(content), name)
 
     def commit(self, *exports: Export) -> dict[Export, int]:
         """Read and commit archived exports of one lab as the flow does; export -> its new edition."""
@@ -107,8 +118,9 @@ class Home:
         return exports
 
     def output(self, dataset: str) -> pl.DataFrame:
-        files = sorted((self.settings.outputs / dataset).rglob("*.parquet"))
-        return pl.concat([pl.read_parquet(file, glob=False) for file in files])
+        store = self.settings.store
+        names = sorted(item.name for item in store.items(f"outputs/{dataset}"))
+        return pl.concat([pl.read_parquet(read(store, name) or b"") for name in names])
 
     def comparable(self) -> dict[str, pl.DataFrame]:
         """Every dataset without its lineage columns."""
@@ -127,13 +139,12 @@ class Home:
         """Reasons for quarantine and how many rows have them."""
         return dict(self.output("quarantine")["reason"].value_counts().iter_rows())
 
-    def files(self) -> dict[str, tuple[int, bytes]]:
-        """Published files: name -> modification time and bytes."""
-        root = self.settings.outputs
+    def files(self) -> dict[str, tuple[str, bytes]]:
+        """Published files: name -> what tells one writing from the next, and bytes."""
+        store = self.settings.store
         return {
-            str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes())
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
+            item.name.removeprefix("outputs/"): (item.tag, read(store, item.name) or b"")
+            for item in sorted(store.items("outputs"), key=lambda item: item.name)
         }
 
 

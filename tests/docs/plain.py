@@ -15,7 +15,7 @@ from tasks.publish import Publisher
 def ingest(settings: Settings, lab: str | None = None, exports: list[Export] | None = None) -> dict[str, int]:
     """Archive, read, commit and publish what waits in the inbox, or the archived exports that are named."""
     bench = Bench.of(settings)
-    ledger = Ledger(settings.ledger)
+    ledger = Ledger(settings.store)
     files = archive_inbox(settings, lab) if exports is None else {}
     found = list(files) if exports is None else exports
     fresh = 0

@@ -28,7 +28,7 @@ def taken_in(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def test_every_golden_input_is_conserved(taken_in: Home) -> None:
-    snapshot = Ledger(taken_in.settings.ledger).open()
+    snapshot = Ledger(taken_in.settings.store).open()
     receipts = snapshot.receipts("lab")
     assert len(receipts) > 60
     rows = snapshot.rows("lab").select("export", "row", "item", "accepted", "reasons").collect()
@@ -54,5 +54,5 @@ def test_every_built_in_layout_is_described_and_reads_a_golden_input(taken_in: H
         re.findall(r"^\| `([a-z0-9-]+)` \|", (ROOT / "docs" / "formats.md").read_text("utf-8"), re.MULTILINE)
     )
     assert described == names
-    receipts = Ledger(taken_in.settings.ledger).open().receipts("lab")
+    receipts = Ledger(taken_in.settings.store).open().receipts("lab")
     assert names - set(receipts["layout"].drop_nulls()) == set()

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from tasks.prepare import Account, Bench, judged, prepare
 from tests.home import HEADERS, PLAIN, Home, same, table
 
+#: the tests run on both kinds of home
+HOMES = ("folder", "bucket")
+
 START = multiprocessing.get_context("spawn")
 
 
@@ -143,8 +146,9 @@ def test_any_table_is_conserved(tmp_path_factory, rows):
     home = Home(tmp_path_factory.getbasetemp() / "any")
     export = home.archive("north", csv_of(USUAL, rows))
     bench = Bench.of(home.settings)
-    source, account = bench.source(export), Account()
-    frames = list(judged(bench, source, bench.reading_of(source), account))
+    account = Account()
+    with bench.source(export) as source:
+        frames = list(judged(bench, source, bench.reading_of(source), account))
     assert account.rows == sum(map(len, frames)) == account.accepted + account.quarantined
     assert account.quarantined == sum(int((frame["reasons"].list.len() > 0).sum()) for frame in frames)
     if account.reason is None:

@@ -35,7 +35,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     shutil.copyfile(EXAMPLES / "labs.toml", home / "labs.toml")
     settings = Settings(home=home, inbox=EXAMPLES / "inbox")
     bench = Bench.of(settings)
-    ledger = Ledger(settings.ledger)
+    ledger = Ledger(settings.store)
     found = list(archive_inbox(settings))
     for lab in sorted({export.lab for export in found}):
         ledger.commit(lab, *prepare(bench, [export for export in found if export.lab == lab], {}))
@@ -44,7 +44,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 def read(settings: Settings, dataset: str) -> pl.DataFrame:
-    return pl.read_parquet(settings.outputs / dataset / "**" / "*.parquet")
+    return pl.read_parquet(Path(settings.home) / "outputs" / dataset / "**" / "*.parquet")
 
 
 def test_the_generated_examples_are_what_their_script_makes() -> None:
@@ -58,7 +58,7 @@ def test_the_generated_examples_are_what_their_script_makes() -> None:
 
 
 def test_every_row_of_every_example_is_accepted_or_quarantined_with_reasons(settings: Settings) -> None:
-    snapshot = Ledger(settings.ledger).open()
+    snapshot = Ledger(settings.store).open()
     for receipt in snapshot.receipts().to_dicts():
         rows = snapshot.rows(receipt["lab"]).filter(pl.col("export") == receipt["export"]).collect()
         assert len(rows) == receipt["rows"] == receipt["accepted_rows"] + receipt["quarantined_rows"]
@@ -82,7 +82,7 @@ def test_the_bad_rows_get_the_reasons_they_deserve(settings: Settings) -> None:
 def test_the_file_that_nobody_can_read_has_a_receipt_and_its_bytes_are_kept(settings: Settings) -> None:
     unread = read(settings, "exports").filter(pl.col("layout").is_null())
     assert unread["reason"].to_list() == ["no layout fits"]
-    kept = settings.archive / "cedar-wellness" / unread["export"][0]
+    kept = Path(settings.home) / "archive" / "cedar-wellness" / unread["export"][0]
     assert kept.read_bytes() == (EXAMPLES / "inbox" / "cedar-wellness" / "report-scan.pdf").read_bytes()
 
 
@@ -136,7 +136,7 @@ def test_targetlynx_metrics_equal_the_files_own_concentrations(
 
 
 def test_standards_blanks_and_controls_reach_the_ledger_and_never_the_outputs(settings: Settings) -> None:
-    snapshot = Ledger(settings.ledger).open()
+    snapshot = Ledger(settings.store).open()
     roles = dict(snapshot.rows("coeliac-cohort").group_by("role").len().collect().iter_rows())
     assert roles.keys() == {"sample", "qc", "calibrator", "blank", "internal standard"}
     results = read(settings, "results").filter(pl.col("lab") == "coeliac-cohort")
@@ -189,7 +189,7 @@ def test_every_absent_metric_says_why_and_no_other_does(settings: Settings) -> N
 
 @pytest.mark.parametrize("dataset", ["results", "metrics", "panels", "quarantine", "exports", "catalogue"])
 def test_polars_duckdb_pandas_and_pyarrow_read_the_same(settings: Settings, dataset: str) -> None:
-    folder = settings.outputs / dataset
+    folder = Path(settings.home) / "outputs" / dataset
     by_polars = read(settings, dataset)
     by_duckdb = duckdb.sql(f"select count(*) from '{folder}/**/*.parquet'").fetchall()[0][0]
     by_pandas = pd.read_parquet(folder)
@@ -214,14 +214,14 @@ def test_every_file_says_what_its_columns_mean_in_which_unit_and_whether_they_ar
 ) -> None:
     from schemas.catalogue import load_catalogue
 
-    package = json.loads((settings.outputs / "datapackage.json").read_text())
+    package = json.loads((Path(settings.home) / "outputs" / "datapackage.json").read_text())
     described = {
         resource["name"]: {f["name"]: f for f in resource["schema"]["fields"]}
         for resource in package["resources"]
     }
     for dataset, columns in datasets(load_catalogue()).items():
         assert described[dataset].keys() == {column.name for column in columns}
-        for path in (settings.outputs / dataset).rglob("*.parquet"):
+        for path in (Path(settings.home) / "outputs" / dataset).rglob("*.parquet"):
             schema = pq.read_schema(path)
             assert schema.names == [column.name for column in columns]
             for column in columns:
@@ -236,7 +236,7 @@ def test_every_file_says_what_its_columns_mean_in_which_unit_and_whether_they_ar
 
 
 def test_files_are_compressed_sorted_and_carry_statistics_that_prune(settings: Settings) -> None:
-    (path,) = (settings.outputs / "metrics" / "coeliac-cohort").glob("2021-07.parquet")
+    (path,) = (Path(settings.home) / "outputs" / "metrics" / "coeliac-cohort").glob("2021-07.parquet")
     file = pq.ParquetFile(path)
     metric = file.schema_arrow.names.index("metric")
     for group in range(file.metadata.num_row_groups):
@@ -247,9 +247,13 @@ def test_files_are_compressed_sorted_and_carry_statistics_that_prune(settings: S
 
 
 def test_ledger_archive_and_key_are_for_their_owner_only(settings: Settings) -> None:
-    for folder in (settings.ledger, settings.archive, settings.home / "secrets"):
+    for folder in (
+        Path(settings.home) / "ledger",
+        Path(settings.home) / "archive",
+        Path(settings.home) / "secrets",
+    ):
         assert folder.stat().st_mode & 0o077 == 0, folder
-    assert (settings.home / "secrets" / "id.key").stat().st_mode & 0o077 == 0
+    assert (Path(settings.home) / "secrets" / "id.key").stat().st_mode & 0o077 == 0
 
 
 def test_published_ids_are_pseudonyms_unless_the_lab_says_they_are_study_codes(settings: Settings) -> None:
@@ -259,6 +263,6 @@ def test_published_ids_are_pseudonyms_unless_the_lab_says_they_are_study_codes(s
     others = results.filter(pl.col("lab") != "coeliac-cohort")
     assert others["sample"].str.contains("^[0-9a-f]{32}$").all()
     assert others["subject"].str.contains("^[0-9a-f]{32}$").all()
-    published = b"".join(path.read_bytes() for path in settings.outputs.rglob("*.parquet"))
+    published = b"".join(path.read_bytes() for path in (Path(settings.home) / "outputs").rglob("*.parquet"))
     assert b"U2003" not in published
     assert b"W-003" not in published

@@ -31,15 +31,16 @@ Take = Callable[[bytes], tuple[dict, pl.DataFrame]]
 def take(tmp_path: Path) -> Take:
     """Take in one file; gives its receipt and all its rows."""
     settings = Settings(home=tmp_path / "home")
-    (settings.home / "layouts").mkdir(parents=True)
-    (settings.home / "layouts" / "north-times.toml").write_text(LAYOUT)
+    (Path(settings.home) / "layouts").mkdir(parents=True)
+    (Path(settings.home) / "layouts" / "north-times.toml").write_text(LAYOUT)
     bench = Bench.of(settings)
 
     def taken(content: bytes) -> tuple[dict, pl.DataFrame]:
         path = tmp_path / "export"
         path.write_bytes(content)
-        export = archive(settings, "north", path)
-        ledger = Ledger(settings.ledger)
+        with path.open("rb") as source:
+            export = archive(settings, "north", source, path.name)
+        ledger = Ledger(settings.store)
         ledger.commit("north", *prepare(bench, [export], {}))
         Publisher(settings, bench.catalogue).publish()
         snapshot = ledger.open()

@@ -14,6 +14,9 @@ from tasks.discover import Export
 from tasks.prepare import Bench, prepare
 from tests.home import Home, often, table
 
+#: the tests run on both kinds of home
+HOMES = ("folder", "bucket")
+
 START = multiprocessing.get_context("spawn")
 
 
@@ -22,7 +25,7 @@ def rows_of(home: Home, lab: str = "north") -> pl.DataFrame:
 
 
 def staged_files(home: Home) -> set[str]:
-    return {f"files/{path.name}" for path in (home.settings.ledger / "files").iterdir()}
+    return {item.name.removeprefix("ledger/") for item in home.settings.store.items("ledger/files")}
 
 
 def assert_once(home: Home, lab: str = "north") -> None:
@@ -72,9 +75,9 @@ def test_another_reading_is_another_edition_and_only_its_rows_count(home):
     export = home.archive("north", table({}, {"analyte": "geheim"}))
     home.commit(export)
     first = home.ledger.open()
-    (home.folder / "layouts").mkdir()
-    (home.folder / "layouts/own.toml").write_text(
-        'name = "own"\nextends = "generic"\nlabs = ["north"]\n[analytes]\ngeheim = "serotonin"\n'
+    home.put(
+        "layouts/own.toml",
+        'name = "own"\nextends = "generic"\nlabs = ["north"]\n[analytes]\ngeheim = "serotonin"\n',
     )
     assert home.commit(export) == {export: 2}
     snapshot = home.ledger.open()
@@ -221,6 +224,7 @@ ODD = [
 ]
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("lab", ODD)
 def test_a_lab_may_have_any_name(home, lab):
     export = home.archive(lab, table({"collected_at": "2024-03-01", "reported_at": ""}))
@@ -255,27 +259,26 @@ def test_a_home_where_delta_tables_cannot_stand_says_so(tmp_path):
         Home(tmp_path / "50%20").ledger.open()
 
 
+@pytest.mark.in_a_folder
 def test_ledger_and_archive_are_for_their_owner_only(home):
     home.ingest("north", table({}))
-    for folder in (home.settings.ledger, home.settings.archive):
+    for folder in (home.folder / "ledger", home.folder / "archive"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((home.settings.home / "secrets/id.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((home.folder / "secrets/id.key").stat().st_mode) == 0o600
 
 
+@pytest.mark.in_a_folder
 def test_the_ledger_refuses_to_forget(home):
     home.ingest("north", table({}))
     with pytest.raises(Exception, match=r"(?i)append"):
-        DeltaTable(str(home.settings.ledger)).delete()
+        DeltaTable(str(home.folder / "ledger")).delete()
 
 
 # ---- several processes
 
 
-def commit_all(folder: str, work: list[tuple[str, int]], barrier) -> None:
+def commit_all(home: Home, work: list[tuple[str, int]], barrier) -> None:
     """Commit exports (lab, number) one after another, from a process of its own."""
-    from pathlib import Path
-
-    home = Home(Path(folder))
     exports = [
         home.archive(lab, table({"value": str(n), "sample": f"S{n}"}), f"{os.getpid()}.csv")
         for lab, n in work
@@ -287,7 +290,7 @@ def commit_all(folder: str, work: list[tuple[str, int]], barrier) -> None:
 
 def in_processes(home: Home, work: list[list[tuple[str, int]]]) -> None:
     barrier = START.Barrier(len(work))
-    processes = [START.Process(target=commit_all, args=(str(home.folder), mine, barrier)) for mine in work]
+    processes = [START.Process(target=commit_all, args=(home, mine, barrier)) for mine in work]
     for process in processes:
         process.start()
     for process in processes:

@@ -15,6 +15,9 @@ from tasks.discover import Export
 from tasks.prepare import Bench
 from tests.home import Home, often, same, table
 
+#: the tests run on both kinds of home
+HOMES = ("folder", "bucket")
+
 ROOT = Path(__file__).parents[2]
 SERUM = {"specimen": "serum", "unit": "umol/L"}
 KYN, TRP = SERUM | {"analyte": "kynurenine", "value": "2"}, SERUM | {"analyte": "tryptophan", "value": "50"}
@@ -85,10 +88,11 @@ def test_a_correction_that_moves_a_sample_leaves_it_in_one_month_only(home):
     home.ingest("north", table(KYN | moved))
     assert home.metric("kyn_trp")["month"].to_list() == ["2024-05"]
     assert home.output("results")["month"].unique().to_list() == ["2024-05"]
-    assert (home.settings.outputs / "metrics/north/2024-03.parquet").exists()
+    assert home.settings.store.item("outputs/metrics/north/2024-03.parquet")
     assert_accounted(home)
 
 
+@pytest.mark.in_a_folder
 def test_a_month_that_was_emptied_can_be_read_and_has_the_same_columns(home):
     home.ingest("north", table(KYN, TRP))
     home.ingest(
@@ -100,10 +104,10 @@ def test_a_month_that_was_emptied_can_be_read_and_has_the_same_columns(home):
     )
     for dataset, columns in outputs.datasets(Bench.of(home.settings).catalogue).items():
         if dataset in ("results", "metrics", "panels"):
-            empty = pl.read_parquet(home.settings.outputs / dataset / "north/2024-03.parquet")
+            empty = pl.read_parquet(home.outputs / dataset / "north/2024-03.parquet")
             assert len(empty) == 0
             assert dict(empty.schema) == outputs.polars_schema(columns)
-            whole = pl.read_parquet(f"{home.settings.outputs}/{dataset}/**/*.parquet")
+            whole = pl.read_parquet(f"{home.outputs}/{dataset}/**/*.parquet")
             assert set(whole["month"]) == {"2024-05"}
 
 
@@ -214,11 +218,12 @@ def test_what_was_committed_and_not_published_is_published_by_the_next_run(home)
     assert home.publish() == {}
 
 
+@pytest.mark.in_a_folder
 @pytest.mark.parametrize("dataset", ["results", "metrics", "panels", "quarantine", "exports"])
 def test_a_published_file_that_is_lost_or_torn_is_made_again(home, dataset):
     home.ingest("north", table(KYN, TRP, KYN | {"sample": "S2", "value": "x"}))
     before = home.comparable()
-    path = next((home.settings.outputs / dataset / "north").glob("*.parquet"))
+    path = next((home.outputs / dataset / "north").glob("*.parquet"))
     path.unlink()
     assert home.publish()[dataset] == 1
     assert same(before, home.comparable()) == []
@@ -254,7 +259,7 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
         run.send_signal(signal.SIGKILL)
         run.wait()
         run.stdout.close()
-        for path in home.settings.outputs.rglob("*.parquet"):
+        for path in home.outputs.rglob("*.parquet"):
             if not path.name.startswith("."):
                 pq.read_metadata(path)  # what is published is never torn
         home.ingest("north", *sent())
@@ -270,7 +275,6 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
 def test_another_metric_catalogue_rebuilds_without_another_edition(home):
     home.ingest("north", table(KYN, TRP))
     before = home.output("exports")
-    (home.folder / "catalogue").mkdir()
     metrics = (ROOT / "schemas/catalogue/metrics.csv").read_text("utf-8").splitlines()
     own = next(line for line in metrics if line.startswith("kyn_trp,")).replace("kyn_trp,", "own_trp_kyn,", 1)
     own = (
@@ -278,7 +282,7 @@ def test_another_metric_catalogue_rebuilds_without_another_edition(home):
         .replace("1000*kynurenine/tryptophan", "tryptophan/kynurenine")
         .replace(",ratio,umol/mmol,", ",ratio,1,")
     )
-    (home.folder / "catalogue/metrics.csv").write_text(f"{metrics[0]}\n{own}\n", "utf-8")
+    home.put("catalogue/metrics.csv", f"{metrics[0]}\n{own}\n")
     assert home.publish()["metrics"] == 1
     assert home.metric("own_trp_kyn")["value"].to_list() == [pytest.approx(25)]
     assert home.output("panels")["own_trp_kyn"].to_list() == [pytest.approx(25)]
@@ -289,13 +293,11 @@ def test_another_metric_catalogue_rebuilds_without_another_edition(home):
 def test_another_key_or_study_codes_rebuild(home):
     home.ingest("north", table(KYN, TRP))
     made = home.output("results")["sample"].to_list()
-    home.options = {"id_key": "another"}
+    home.options["id_key"] = "another"
     assert home.publish()["results"] == 1
     other = home.output("results")["sample"].to_list()
     assert set(made).isdisjoint(other)
-    (home.folder / "labs.toml").write_text(
-        '[north]\ntimezone = "Europe/Berlin"\nids_are_study_codes = true\n'
-    )
+    home.put("labs.toml", '[north]\ntimezone = "Europe/Berlin"\nids_are_study_codes = true\n')
     assert home.publish()["results"] == 1
     assert home.output("results").select("subject", "sample").unique().rows() == [("P1", "S1")]
 
@@ -317,9 +319,9 @@ def test_another_reading_takes_out_what_the_older_one_said_of_samples_in_other_m
     home.ingest("north", table(KYN | moved))
     assert home.metric("kyn_trp")["value"].to_list() == [pytest.approx(40)]
     # the first export, alone in having methods, is now read with other sample ids
-    (home.folder / "layouts").mkdir()
-    (home.folder / "layouts/own.toml").write_text(
-        'name = "own"\nextends = "generic"\nlabs = ["north"]\n[detect]\nheaders = ["Method"]\n[columns]\nsample = ["Method"]\n'
+    home.put(
+        "layouts/own.toml",
+        'name = "own"\nextends = "generic"\nlabs = ["north"]\n[detect]\nheaders = ["Method"]\n[columns]\nsample = ["Method"]\n',
     )
     editions = [home.commit(Export("north", export)) for export in home.output("exports")["export"]]
     assert sorted(list(edition.values()) for edition in editions) == [[], [2]]

@@ -41,8 +41,9 @@ def taken_in(home: Path, text: str, lab: str = "north") -> str:
     path = home.parent / "result list.csv"
     path.write_text(text)
     bench = Bench.of(settings)
-    export = archive(settings, lab, path)
-    Ledger(settings.ledger).commit(lab, *prepare(bench, [export], {}))
+    with path.open("rb") as source:
+        export = archive(settings, lab, source, path.name)
+    Ledger(settings.store).commit(lab, *prepare(bench, [export], {}))
     Publisher(settings, bench.catalogue).publish()
     return export.sha256
 
