@@ -18,7 +18,7 @@ from prefect.utilities.annotations import quote
 from flows.quiet import StorageFailed, quiet
 from schemas.settings import Settings
 from tasks.discover import Export, NotArchived, Waiting, archive_inbox, archived_name, leave_inbox
-from tasks.ledger import Ledger, Prepared, Staged
+from tasks.ledger import Committed, Ledger, Prepared, Staged
 from tasks.prepare import Bench, prepare
 from tasks.publish import Publisher
 
@@ -70,11 +70,9 @@ def read_batch(bench: Bench, lab: str, exports: list[Export]) -> tuple[list[Prep
 
 @task(name="commit", **_RETRIES)
 @quiet("commit")
-def commit_batch(
-    settings: Settings, lab: str, prepared: list[Prepared], staged: list[Staged]
-) -> dict[Export, int]:
+def commit_batch(settings: Settings, lab: str, prepared: list[Prepared], staged: list[Staged]) -> Committed:
     """Append one batch to the ledger: exactly once, however often it is tried."""
-    return Ledger(settings.store).commit(lab, prepared, staged) if prepared else {}
+    return Ledger(settings.store).commit(lab, prepared, staged) if prepared else Committed()
 
 
 @task(name="publish", **_RETRIES)
@@ -119,7 +117,8 @@ def ingest(
     lab: only this lab. exports: archived exports as `<lab>/<sha256>`; then the inbox is not looked at.
     inbox: another inbox (`<inbox>/<lab>/...`), from which nothing is removed.
     Returns counts: exports, new_editions, accepted, quarantined (rows of the new editions),
-    unreadable (exports), months (rebuilt).
+    unreadable (exports), held (exports whose new reading would accept fewer rows: they wait for a
+    backfill with force), months (rebuilt).
     """
     settings = Settings.model_validate({k: v for k, v in {"home": home, "inbox": inbox}.items() if v})
     settings.pseudonym_key()  # a home that may not start says so before it does any work
@@ -133,12 +132,16 @@ def ingest(
     else:
         files, found = {}, [Export(*text.rsplit("/", 1)) for text in exports]
     fresh: dict[Export, int] = {}
+    held: dict[Export, tuple[int, int]] = {}
     for name, batch in _batches(settings, found):
         prepared, staged = read_batch(_as_is(bench), name, _as_is(batch))
-        fresh |= commit_batch(settings, name, _as_is(prepared), _as_is(staged))
+        done = commit_batch(settings, name, _as_is(prepared), _as_is(staged))
+        fresh |= done.editions
+        held |= done.held
         leave_inbox(settings, [file for export in batch for file in files.get(export, [])])
     rebuilt = publish_outputs(_as_is(bench), sorted({export.lab for export in found}) or None)
     counts = report(settings, found, fresh)
+    counts["held"] = len(held)
     counts["months"] = sum(len(months) for months in (*healed.values(), *rebuilt.values()))
     log.info(
         "exports %(exports)d, new editions %(new_editions)d, accepted %(accepted)d, quarantined %(quarantined)d",

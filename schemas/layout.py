@@ -234,6 +234,9 @@ class Layout(Part):
     comparable_response: bool = Field(
         False, description="peak areas of one sample may be ratioed with each other"
     )
+    snapshot: bool = Field(
+        False, description="each export of a lab holds everything; a newer one replaces the older ones whole"
+    )
     wide: Wide | None = None
     values: Values = Values()
     times: Times = Times()

@@ -102,7 +102,19 @@ RECEIPT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "skipped": pl.List(pl.Struct({"name": pl.String, "count": pl.Int64})),
     "notes": pl.List(pl.String),
     "months": pl.List(pl.String),
+    # what the edition is: see `ACTIONS`
+    "action": pl.String,
+    "action_reason": pl.String,
+    # a newer export of the same series replaces an older one as a whole; null where exports add up
+    "series": pl.String,
+    # what it was read with: of the three parts of the reading hash, the two that a home can change
+    "reading_catalogue": pl.String,
+    "layout_digest": pl.String,
 }
+
+#: What an edition of an export is: a reading of its bytes; a withdrawal (the export counts no longer); an
+#: erasure (its bytes are gone, and the rows of a subject with them).
+ACTIONS = READ, WITHDRAWN, ERASED = ("read", "withdrawn", "erased")
 
 #: The partition columns of the ledger: they stand in its log, not in its files.
 LEDGER_PARTITIONS = {"lab": pl.String, "kind": pl.String, "edition": pl.Int32}

@@ -25,11 +25,11 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, RECEIPT_SCHEMA, RESULT_SCHEMA, UNDATED
+from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, READ, RECEIPT_SCHEMA, RESULT_SCHEMA, UNDATED
 from schemas.settings import SettingsError
 from schemas.store import Folder, Store, private_folder, write
 from tasks.discover import Export
-from tasks.snapshot import FOLDER, Snapshot, scan_files
+from tasks.snapshot import FOLDER, Snapshot, newest_of, scan_files
 
 ATTEMPTS = 100
 _STATISTICS = ("month", "sample_key", "export")
@@ -52,6 +52,17 @@ class Prepared:
     export: Export
     reading_hash: str
     receipt: dict = field(default_factory=dict)
+    #: may take an export that was withdrawn in again, and may accept fewer rows than the edition before
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did: the new editions, and the exports it held back because their new reading would
+    accept fewer rows than the one before (export -> rows before, rows now)."""
+
+    editions: dict[Export, int] = field(default_factory=dict)
+    held: dict[Export, tuple[int, int]] = field(default_factory=dict)
 
 
 class LostRaces(Exception):
@@ -115,38 +126,33 @@ class Ledger:
         for file in staged:
             self.store.delete(f"{FOLDER}/{file.path}")
 
-    def commit(self, lab: str, prepared: list[Prepared], staged: list[Staged]) -> dict[Export, int]:
-        """Append what is not yet in the ledger; export -> its new edition.
+    def commit(self, lab: str, prepared: list[Prepared], staged: list[Staged]) -> Committed:
+        """Append what is not yet in the ledger.
 
         An export whose newest edition was read in the same way is left out, so any number of
-        repetitions, retries and concurrent runs end in the same state. Raises LostRaces.
+        repetitions, retries and concurrent runs end in the same state. So is, unless forced, one that was
+        withdrawn or erased; and one whose new reading accepts fewer rows is held. Raises LostRaces.
         """
         if len({p.export for p in prepared}) < len(prepared):
             raise ValueError("an export stands twice in one commit; nothing was written")
         for attempt in range(ATTEMPTS):
             snapshot = self.open()
-            newest = {
-                r["export"]: r
-                for r in snapshot.receipts(lab).select("export", "edition", "reading_hash").to_dicts()
-            }
-            editions = {
-                p.export.sha256: newest.get(p.export.sha256, {"edition": 0})["edition"] + 1
-                for p in prepared
-                if p.export.sha256 not in newest or newest[p.export.sha256]["reading_hash"] != p.reading_hash
-            }
+            receipts = snapshot.all_receipts(lab)
+            editions, held = _decided(prepared, receipts)
             # a commit whose acknowledgement was lost is a commit: what it names is not ours to discard
             staged = [file for file in staged if file.path not in snapshot.paths]
             if not editions:
                 self.discard(staged)
-                return {}
+                return Committed({}, held)
             files = self._regrouped(staged, editions)
             months = self._months(
-                snapshot, lab, [file for group in files.values() for file in group], editions
+                snapshot,
+                lab,
+                [file for group in files.values() for file in group],
+                _touched(prepared, editions, receipts),
             )
-            receipts = self._receipts(prepared, editions, months)
-            said = {
-                edition: Staged(self._write(f), frozenset(), _count(f)) for edition, f in receipts.items()
-            }
+            written = self._receipts(prepared, editions, months)
+            said = {edition: Staged(self._write(f), frozenset(), _count(f)) for edition, f in written.items()}
             actions = [
                 self._action(file.path, lab, "result", edition, file.statistics)
                 for edition, group in files.items() for file in group
@@ -166,7 +172,7 @@ class Ledger:
                 time.sleep(random.uniform(0, min(0.05 * 2**attempt, 2.0)))
                 staged = [file for group in files.values() for file in group]
                 continue
-            return {Export(lab, export): edition for export, edition in editions.items()}
+            return Committed({Export(lab, export): edition for export, edition in editions.items()}, held)
         raise LostRaces(f"lab {lab}: {ATTEMPTS} commits were overtaken by other processes; run again")
 
     def _regrouped(self, staged: list[Staged], editions: dict[str, int]) -> dict[int, list[Staged]]:
@@ -189,17 +195,17 @@ class Ledger:
         return out
 
     def _months(
-        self, snapshot: Snapshot, lab: str, files: list[Staged], editions: dict[str, int]
+        self, snapshot: Snapshot, lab: str, files: list[Staged], touched: pl.DataFrame
     ) -> dict[str, list[str]]:
         """Export -> every month in which a sample that it touches stands, in it or in the ledger.
 
-        It also touches the samples of its older editions: what they said of them no longer counts.
+        touched: export, other: of which `other` exports in the ledger it changes what counts.
         """
         columns = ["export", "sample_key", "month"]
-        replaced = [export for export, edition in editions.items() if edition > 1]
         touching = [scan_files(self.store, [file.path]).select(columns) for file in files]
-        if replaced:
-            touching.append(snapshot.all_rows(lab).filter(pl.col("export").is_in(replaced)).select(columns))
+        if len(touched):
+            others = snapshot.all_rows(lab).select(pl.col("export").alias("other"), "sample_key", "month")
+            touching.append(others.join(touched.lazy(), on="other").select(columns))
         if not touching:
             return {}
         rows = pl.concat(touching)
@@ -236,6 +242,43 @@ class Ledger:
             raise FileNotFoundError(errno.ENOENT, "a staged file is gone")
         values = {"lab": lab, "kind": kind, "edition": str(edition)}
         return AddAction(path, seen.size, values, int(seen.modified.timestamp() * 1000), True, statistics)
+
+
+def _decided(
+    prepared: list[Prepared], receipts: pl.DataFrame
+) -> tuple[dict[str, int], dict[Export, tuple[int, int]]]:
+    """Export -> its next edition, for what is to be appended; and what is held back."""
+    newest = {r["export"]: r for r in newest_of(receipts).to_dicts()}
+    editions: dict[str, int] = {}
+    held: dict[Export, tuple[int, int]] = {}
+    for p in prepared:
+        before = newest.get(p.export.sha256)
+        if before is None:
+            editions[p.export.sha256] = 1
+            continue
+        if before["reading_hash"] == p.reading_hash:
+            continue
+        reads = p.receipt.get("action") == READ
+        if reads and before["action"] != READ and not p.force:
+            continue
+        now = p.receipt.get("accepted_rows") or 0
+        if reads and now < before["accepted_rows"] and not p.force:
+            held[p.export] = (before["accepted_rows"], now)
+            continue
+        editions[p.export.sha256] = before["edition"] + 1
+    return editions, held
+
+
+def _touched(prepared: list[Prepared], editions: dict[str, int], receipts: pl.DataFrame) -> pl.DataFrame:
+    """export, other: a new edition touches its older ones, and all exports of its series, old and new."""
+    series = {p.export.sha256: p.receipt.get("series") for p in prepared}
+    pairs = []
+    for export, edition in editions.items():
+        mine = receipts.filter(pl.col("export") == export)["series"].drop_nulls().to_list()
+        of_series = receipts.filter(pl.col("series").is_in([*mine, *filter(None, [series[export]])]))
+        others = set(of_series["export"]) | ({export} if edition > 1 else set())
+        pairs += [(export, other) for other in sorted(others)]
+    return pl.DataFrame(pairs, schema={"export": pl.String, "other": pl.String}, orient="row")
 
 
 def _count(frame: pl.DataFrame) -> str:

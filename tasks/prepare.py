@@ -14,7 +14,7 @@ import polars as pl
 from schemas.catalogue import Catalogue, load_catalogue
 from schemas.export import Unreadable
 from schemas.layout import Layout, LayoutError, load_layouts
-from schemas.result import RESULT_SCHEMA
+from schemas.result import READ, RESULT_SCHEMA
 from schemas.settings import Lab, Settings
 from schemas.store import local_folder
 from tasks import readers
@@ -157,9 +157,14 @@ def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> 
     account.columns_used, account.columns_unused = found.columns_used, found.columns_unused
 
 
-def receipt_of(noted: Arrival, account: Account) -> dict:
+def receipt_of(source: Source, reading: Reading, account: Account, catalogue: Catalogue) -> dict:
     """What the ledger's receipt says of an export, but for what the commit adds."""
+    noted, layout = source.arrival, reading.layout
     return {
+        "action": READ,
+        "series": layout.name if layout is not None and layout.snapshot else None,
+        "reading_catalogue": catalogue.reading_hash,
+        "layout_digest": layout.digest if layout is not None else None,
         "name": noted.name,
         "size": noted.size,
         "received_at": noted.received_at,
@@ -175,11 +180,11 @@ def receipt_of(noted: Arrival, account: Account) -> dict:
 
 
 def prepare(
-    bench: Bench, exports: Iterable[Export], known: dict[str, str]
+    bench: Bench, exports: Iterable[Export], known: dict[str, str], force: bool = False
 ) -> tuple[list[Prepared], list[Staged]]:
     """Read and stage exports of one lab that the ledger does not yet hold as they read now.
 
-    known: export -> reading hash of its newest edition. Small exports share a staged file.
+    known: export -> reading hash of its newest edition. force: also what the commit would hold back. Small exports share a staged file.
     """
     ledger = Ledger(bench.settings.store)
     ledger.open()
@@ -212,7 +217,8 @@ def prepare(
                 own, waiting = _without(ledger, own, waiting, export)
                 account = Account(account.layout, reason=reason, notes=account.notes)
             staged += own
-            prepared.append(Prepared(export, reading.reading_hash, receipt_of(source.arrival, account)))
+            receipt = receipt_of(source, reading, account, bench.catalogue)
+            prepared.append(Prepared(export, reading.reading_hash, receipt, force))
     waiting = [frame for frame in waiting if len(frame)]
     if waiting:
         staged.append(ledger.stage(pl.concat(waiting)))

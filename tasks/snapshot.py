@@ -8,7 +8,7 @@ from functools import cached_property
 import polars as pl
 from deltalake import DeltaTable
 
-from schemas.result import LEDGER_PARTITIONS, RECEIPT_SCHEMA, RESULT_SCHEMA
+from schemas.result import LEDGER_PARTITIONS, READ, RECEIPT_SCHEMA, RESULT_SCHEMA
 from schemas.store import Store
 
 #: the ledger's folder in the home
@@ -25,6 +25,22 @@ def scan_files(store: Store, paths: Iterable[str], schema: dict | None = None) -
         missing_columns="insert",
         storage_options=store.options,
     )
+
+
+def newest_of(receipts: pl.DataFrame) -> pl.DataFrame:
+    """The receipts of the newest edition of each export: lab, export, edition and whatever else there is."""
+    by = [name for name in ("lab", "export") if name in receipts.columns]
+    return receipts.filter(pl.col("edition") == pl.col("edition").max().over(by))
+
+
+def counting_of(receipts: pl.DataFrame) -> pl.DataFrame:
+    """The receipts of one lab whose rows count: the newest editions; of a series, those of the export that
+    arrived last, of those that could be read and were not withdrawn."""
+    newest = newest_of(receipts)
+    stands = pl.col("reason").is_null() & (pl.col("action") == READ)
+    in_series = newest.filter(pl.col("series").is_not_null())
+    last = in_series.filter(stands).sort("received_at", "export").unique("series", keep="last")
+    return pl.concat([newest.filter(pl.col("series").is_null()), last])
 
 
 class Snapshot:
@@ -72,20 +88,19 @@ class Snapshot:
 
     def receipts(self, lab: str | None = None) -> pl.DataFrame:
         """The receipt of the newest edition of each export."""
-        everything = self.all_receipts(lab)
-        return everything.filter(pl.col("edition") == pl.col("edition").max().over("lab", "export"))
+        return newest_of(self.all_receipts(lab))
 
     def all_rows(self, lab: str) -> pl.LazyFrame:
         """The rows of every edition: columns of `RESULT_SCHEMA`, lab, edition."""
         return self._scan("result", lab, RESULT_SCHEMA)
 
     def rows(self, lab: str) -> pl.LazyFrame:
-        """The rows that count: those of the newest edition of each export, by the receipts."""
-        receipts = self.all_receipts(lab).select("export", "edition")
-        newest = receipts.group_by("export").agg(pl.col("edition").max())
-        if (newest["edition"] == 1).all():
+        """The rows that count: those of the editions that count, by the receipts."""
+        receipts = self.all_receipts(lab)
+        counting = counting_of(receipts).select("export", "edition")
+        if len(counting) == len(receipts):
             return self.all_rows(lab)
-        return self.all_rows(lab).join(newest.lazy(), on=["export", "edition"], how="semi")
+        return self.all_rows(lab).join(counting.lazy(), on=["export", "edition"], how="semi")
 
     def labs(self) -> list[str]:
         """The labs that have receipts."""

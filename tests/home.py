@@ -94,13 +94,13 @@ class Home:
     def archive(self, lab: str, content: bytes, name: str = "export.csv") -> Export:
         return archive(self.settings, lab, io.BytesIO(content), name)
 
-    def commit(self, *exports: Export) -> dict[Export, int]:
+    def commit(self, *exports: Export, force: bool = False) -> dict[Export, int]:
         """Read and commit archived exports of one lab as the flow does; export -> its new edition."""
         bench = Bench.of(self.settings)
         lab = exports[0].lab
         known = dict(self.ledger.open().receipts(lab).select("export", "reading_hash").iter_rows())
-        prepared, staged = prepare(bench, exports, known)
-        return self.ledger.commit(lab, prepared, staged) if prepared else {}
+        prepared, staged = prepare(bench, exports, known, force)
+        return self.ledger.commit(lab, prepared, staged).editions if prepared else {}
 
     def publish(self) -> dict[str, int]:
         """Publish; dataset -> files written."""

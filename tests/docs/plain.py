@@ -23,7 +23,7 @@ def ingest(settings: Settings, lab: str | None = None, exports: list[Export] | N
     for name in dict.fromkeys(export.lab for export in found):
         known = dict(ledger.open().receipts(name).select("export", "reading_hash").iter_rows())
         prepared, staged = prepare(bench, [export for export in found if export.lab == name], known)
-        fresh += len(ledger.commit(name, prepared, staged)) if prepared else 0
+        fresh += len(ledger.commit(name, prepared, staged).editions) if prepared else 0
         receipts += [p.receipt for p in prepared]
     leave_inbox(settings, [file for waiting in files.values() for file in waiting])
     rebuilt = Publisher(settings, bench.catalogue).publish()

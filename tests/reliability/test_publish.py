@@ -323,7 +323,9 @@ def test_another_reading_takes_out_what_the_older_one_said_of_samples_in_other_m
         "layouts/own.toml",
         'name = "own"\nextends = "generic"\nlabs = ["north"]\n[detect]\nheaders = ["Method"]\n[columns]\nsample = ["Method"]\n',
     )
-    editions = [home.commit(Export("north", export)) for export in home.output("exports")["export"]]
+    editions = [
+        home.commit(Export("north", export), force=True) for export in home.output("exports")["export"]
+    ]
     assert sorted(list(edition.values()) for edition in editions) == [[], [2]]
     home.publish()
     by_month = home.metric("kyn_trp").sort("month").select("month", "reason").rows()
