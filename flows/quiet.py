@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 _ROOT = Path(__file__).parents[1]
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 _OURS = [_ROOT / name for name in ("flows", "tasks", "tasks/readers", "schemas")]
 
 
@@ -27,9 +29,17 @@ class StorageFailed(StageFailed):
     """The storage failed: the one kind of failure that trying again can help."""
 
 
-def _is_storage(error: Exception) -> bool:
-    """The operating system's errors, and what delta-rs says when it cannot reach the table."""
-    return isinstance(error, OSError) or type(error).__name__ in ("DeltaError", "LostRaces")
+def _system_error(error: Exception) -> int | None:
+    """The number of the operating system's error, also where Polars, delta-rs or obstore wrap it in one of
+    their own; 0 where they say no more than that the storage failed."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    origin = type(error).__module__.split(".")[0]
+    if origin in ("polars", "deltalake", "obstore") and (said := _SYSTEM_ERROR.search(str(error))):
+        return int(said[1])
+    if origin == "obstore" or type(error).__name__ in ("DeltaError", "LostRaces"):
+        return 0
+    return None
 
 
 def _is_ours(error: Exception) -> bool:
@@ -42,8 +52,8 @@ def said_safely(stage: str, error: Exception) -> str:
         return str(error)
     places = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent in _OURS]
     where = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{stage}: {os.strerror(error.errno)}{where}; mend the storage and run again"
+    if number := _system_error(error):
+        return f"{stage}: {os.strerror(number)}{where}; mend the storage and run again"
     return f"{stage}: {type(error).__name__}{where}; the text of the error may quote data and is not shown"
 
 
@@ -59,7 +69,7 @@ def quiet(stage: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 raise
             except Exception as error:
                 said = said_safely(stage, error)
-                kind = StorageFailed if _is_storage(error) else StageFailed
+                kind = StageFailed if _system_error(error) is None else StorageFailed
                 if os.environ.get("NEUROBALANCE_DEBUG"):
                     traceback.print_exc()
             # outside the except block, so that the original is not chained and stored with it

@@ -6,6 +6,7 @@ is still being written stands in a private file of its own that a reader never s
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import uuid
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Protocol
+
+from polars.exceptions import ComputeError
 
 #: how a file that is being written is called in a folder; a sweep removes what a killed process left
 UNDER_WAY = ".neurobalance-"
@@ -76,9 +79,15 @@ def read(store: Store, name: str) -> bytes | None:
 
 
 def write(store: Store, name: str, fill: Callable[[Path], object]) -> None:
-    """Let `fill` write a file, then put it in the place of `name` at once."""
+    """Let `fill` write a file, then put it in the place of `name` at once. Raises OSError."""
     with store.spool(name) as fresh:
-        fill(fresh)
+        try:
+            fill(fresh)
+            failed = False
+        except ComputeError:
+            failed = True  # so Polars says that a disk is full, in words that speak of the data
+        if failed:
+            raise OSError(errno.EIO, "a file could not be written; is there room for it?")
         store.keep(fresh, name)
 
 
