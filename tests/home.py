@@ -24,7 +24,7 @@ HEADERS = {
     "subject": "Patient ID", "sample": "Sample ID", "specimen": "Specimen", "analyte": "Test", "value": "Result",
     "unit": "Units", "collected_at": "Collected", "reported_at": "Reported", "status": "Status", "method": "Method",
     "replicate": "Replicate", "dilution": "Dilution", "lloq": "LLOQ", "uloq": "ULOQ", "rel_sd": "RSD", "code": "LOINC",
-    "site": "Site", "visit": "Visit", "timepoint": "Timepoint", "role": "Role", "run": "Run",
+    "site": "Site", "visit": "Visit", "timepoint": "Timepoint", "role": "Role", "run": "Run", "comment": "Comment",
 }  # fmt: skip
 
 #: one urine sample's row, of which tests say only what matters to them

@@ -1,0 +1,165 @@
+"""PHI stays inside: recognisable texts in every field and name, every stage made to fail, and nothing found."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from schemas.export import TEXT_COLUMNS
+from tests.home import HEADERS, table
+from tests.reliability import test_flow
+from tests.reliability.test_flow import ROOT, environment, run
+
+#: a Prefect server, for the home of this module
+server = test_flow.server
+
+#: every text of the exports below has this in it
+MARK = "Zq7canary"
+LAB = "north"
+
+#: what is made to fail -> how: the error's text quotes what errors of that kind quote
+SABOTAGE = {
+    "polars in a stage": "patch('tasks.prepare.standardise', raising(polars.exceptions.ComputeError(TEXT)))",
+    "polars while choosing a layout": "patch('tasks.readers.choose', raising(polars.exceptions.SchemaError(TEXT)))",
+    "a reader": "patch('tasks.readers.read', raising(UnicodeDecodeError('utf-8', TEXT.encode(), 0, 1, TEXT)))",
+    "the archive": "patch('schemas.store.Folder.keep', raising(PermissionError(13, 'Permission denied', TEXT)))",
+    "the inbox": "patch('tasks.discover.waiting', raising(FileNotFoundError(2, 'No such file', TEXT)))",
+    "the commit": "patch('tasks.ledger.DeltaTable.create_write_transaction', raising(deltalake.exceptions.DeltaError(TEXT)))",
+    "opening the ledger": "patch('tasks.ledger.DeltaTable.__init__', raising(OSError(TEXT)))",
+    "the metrics": "patch('tasks.frames.of_samples', raising(polars.exceptions.InvalidOperationError(TEXT)))",
+    "pandera": "patch('schemas.outputs.pandera_schema', lambda *_: PANDERA)",
+    "writing outputs": "patch('tasks.publish.write', raising(OSError(28, 'No space left on device', TEXT)))",
+    "leaving the inbox": "patch('flows.ingest.leave_inbox', raising(PermissionError(13, 'Permission denied', TEXT)))",
+    "our own code": "patch('tasks.discover.archive', raising(KeyError(TEXT)))",
+}
+
+RUN = """
+import sys
+from unittest.mock import patch
+import deltalake, pandera.polars as pa, polars
+sys.path.insert(0, ".")
+from flows.ingest import ingest
+from flows.quiet import StageFailed
+from prefect import Task
+for name, stage in vars(sys.modules["flows.ingest"]).items():
+    if isinstance(stage, Task):
+        stage.retries = 0  # a broken storage is tried again for half a minute, which is not the question here
+TEXT = {text!r}
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+    return fail
+PANDERA = pa.DataFrameSchema({{"lab": pa.Column(str, pa.Check(lambda data: data.lazyframe.select(polars.lit(False)), error=TEXT))}})
+with {sabotage}:
+    try:
+        ingest()
+    except StageFailed as error:
+        assert error.__cause__ is None and error.__context__ is None
+        print("failed as it should:", error)
+    else:
+        print("went through")
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of its own, with a place for temporary files that can be looked into."""
+    folder = tmp_path_factory.mktemp("canaries") / "home"
+    (folder / "inbox" / LAB).mkdir(parents=True)
+    (folder / "temporary").mkdir()
+    (folder / "labs.toml").write_text(f'[{LAB}]\ntimezone = "Europe/Berlin"\n', "utf-8")
+    return folder
+
+
+def marked(number: int) -> bytes:
+    """A CSV with the mark in every column that a layout can read, one row for each column that is spoiled."""
+    names = [name for name in HEADERS if name in TEXT_COLUMNS]
+    good = {"subject": f"{MARK}-P", "sample": f"{MARK}-S{number}", "comment": f"{MARK}-C"}
+    spoiled = [good | {name: f"{MARK}-{name}"} for name in names]
+    whole = dict.fromkeys(names, f"{MARK}-all")
+    return table(good, good | {"analyte": "serotonin", "value": "1"}, *spoiled, whole)
+
+
+def fill(home: Path, number: int) -> None:
+    """What waits: a good export, one without a layout, one that is broken, one whose lab does not exist."""
+    inbox = home / "inbox" / LAB
+    (inbox / f"{MARK}-{number}.csv").write_bytes(marked(number))
+    (inbox / f"{MARK}-{number}.hl7").write_text(f"MSH|^~\\&|{MARK}|{number}\rPID|1||{MARK}\rOBX|||||")
+    (inbox / f"{MARK}-{number}.bin").write_bytes(f"{MARK} {number}".encode() + bytes(range(256)))
+    (inbox / f"{MARK}-{number}.json").write_text(f'{{"resourceType": "Observation", "{MARK}": [')
+
+
+def said_of(home: Path) -> bytes:
+    """All that Prefect keeps, in its database and its log, and temporary files with their names."""
+    kept = b"".join(path.read_bytes() for path in (home / "prefect").glob("prefect.db*"))
+    assert len(kept) > 100_000
+    left = [path for path in (home / "temporary").rglob("*") if path.is_file()]
+    temporary = b"".join(path.read_bytes() for path in left) + str(left).encode()
+    return kept + (home / "server.log").read_bytes() + temporary
+
+
+def around(said: bytes) -> list[bytes]:
+    """What stands around each mark that was found."""
+    return [said[max(0, m.start() - 200) : m.end() + 60] for m in re.finditer(MARK.encode(), said)][:3]
+
+
+def attempt(home: Path, env: dict[str, str], sabotage: str) -> str:
+    code = RUN.format(text=f"{MARK} quoted by an error", sabotage=sabotage)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def test_a_run_over_marked_exports_says_none_of_it(home: Path, server: dict[str, str]) -> None:
+    env = server | {"TMPDIR": str(home / "temporary"), "PREFECT_LOGGING_LEVEL": "DEBUG"}
+    fill(home, 0)
+    said = attempt(home, env, "patch('os.nice')")
+    assert "went through" in said, said
+    exports = pl.read_parquet(home / "outputs" / "exports" / "**" / "*.parquet")
+    assert len(exports) == 4
+    assert exports["accepted"].sum() > 0
+    assert exports["quarantined"].sum() > 15
+    assert MARK not in said
+    assert around(said_of(home)) == []
+
+
+@pytest.mark.parametrize("what", SABOTAGE)
+def test_no_failure_of_a_stage_quotes_a_name_or_a_value(
+    home: Path, server: dict[str, str], what: str
+) -> None:
+    env = server | {"TMPDIR": str(home / "temporary"), "PREFECT_LOGGING_LEVEL": "DEBUG"}
+    fill(home, 1 + list(SABOTAGE).index(what))
+    said = attempt(home, env, SABOTAGE[what])
+    assert "failed as it should" in said or what in ("polars in a stage", "a reader"), said
+    assert MARK not in said
+    assert around(said_of(home)) == []
+
+
+def test_the_published_files_hold_no_id_and_no_text_of_the_exports(home: Path) -> None:
+    files = [path for path in (home / "outputs").rglob("*") if path.is_file()]
+    assert len(files) > 6
+    for path in files:
+        text = repr(pl.read_parquet(path).rows()) if path.suffix == ".parquet" else path.read_text("utf-8")
+        assert MARK not in text + str(path.relative_to(home)), path.name
+
+
+def test_the_command_quotes_nothing_either(home: Path, server: dict[str, str], tmp_path: Path) -> None:
+    export = tmp_path / f"{MARK}.csv"
+    export.write_bytes(marked(99))
+    done = run("neurobalance", "ingest", "--lab", LAB, str(export), env=server)
+    assert MARK not in done.stdout + done.stderr
+    assert MARK not in run("neurobalance", "status", env=server).stdout
+    assert around(said_of(home)) == []
+
+
+def test_an_environment_of_the_tests_has_no_setting_of_this_machine() -> None:
+    assert not [
+        name
+        for name in environment(Path(os.sep))
+        if name.startswith("NEUROBALANCE_") and name != "NEUROBALANCE_HOME"
+    ]
