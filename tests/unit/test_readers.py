@@ -54,7 +54,6 @@ def _rows(path: Path, layout: Layout) -> pl.DataFrame:
         "The sample ID, the test and the result:\nunits, patients, comments\n",
         "a,b,c\n1,2,3\n",
         b"%PDF-1.7\nSample ID,Test,Result\n",
-        b"\x1f\x8b\x08\x00Sample ID,Test,Result\n",
         b"PAR1Sample ID,Test,Result\n",
         bytes(range(256)) * 20,
         b"\x00" * 5000,
