@@ -6,7 +6,7 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.records import CUT
+from tasks.readers.last_record import CUT
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Columns, match
 
