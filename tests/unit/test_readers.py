@@ -222,6 +222,15 @@ def test_units_in_headers() -> None:
         assert split_unit(header) is None
 
 
+def test_a_unit_in_a_header_is_no_other_name_of_the_analyte(tmp_path: Path) -> None:
+    """`nM` is a unit, though NM in other letters is normetanephrine; `norepinephrine` is no unit."""
+    content = "Sample ID;Dopamine (nM);Serotonin [mg];Noradrenaline (norepinephrine)\nA;1.5;2;3\n"
+    path = _write(tmp_path, content)
+    names = {"dopamine", "serotonin", "noradrenaline", "norepinephrine", "nm", "mg"}
+    rows = pl.concat(read(path, LAYOUTS["generic-wide"], lambda text: text.casefold() in names).batches)
+    assert rows["unit"].to_list() == ["nM", "mg", None]
+
+
 def _zip(path: Path, members: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
