@@ -12,9 +12,8 @@ import polars as pl
 
 from schemas.export import TEXT_COLUMNS, Unreadable
 from schemas.settings import Settings
+from tasks import readers
 from tasks.prepare import Account, Bench, Reading, Source, judged
-from tasks.readers import READERS
-from tasks.readers.detect import FAMILIES
 from tasks.readers.table import is_blank
 
 #: rule -> the table and key of a layout that mends it, when every row lacks it
@@ -66,14 +65,16 @@ def _headers(bench: Bench, path: Path) -> list[str]:
     """The likeliest headers of a table that no layout knows: its first record with the most fields."""
     layout = bench.layouts["generic"]
     best: list[str] = []
-    for reader in FAMILIES["table"]:
-        glance = READERS[reader].glance(path)
-        for head in glance.heads(layout) if glance else ():
-            widest = max(
-                (r for r in head.records[:30] if not is_blank(r)), key=lambda r: sum(map(bool, r)), default=[]
-            )
-            if len(widest) > len(best):
-                best = widest
+    try:
+        heads = readers.tables(path, layout)
+    except Unreadable:
+        return best  # why not stands above the draft already
+    for head in heads:
+        widest = max(
+            (r for r in head.records[:30] if not is_blank(r)), key=lambda r: sum(map(bool, r)), default=[]
+        )
+        if len(widest) > len(best):
+            best = widest
     return best
 
 

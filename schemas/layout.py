@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -19,12 +19,12 @@ from pydantic import (
 )
 
 from schemas.export import TEXT_COLUMNS
+from schemas.layout_errors import LayoutError, LayoutFile, mend, said_by
+from schemas.toml_lines import KeyPath
+
+__all__ = ["BUILT_IN", "Layout", "LayoutError", "load_layouts"]
 
 BUILT_IN = Path(__file__).parent / "layouts"
-
-
-class LayoutError(ValueError):
-    """A layout file that cannot be used. The message names the file, the key and the mend."""
 
 
 def has_clock(form: str) -> bool:
@@ -40,6 +40,17 @@ def known_timezone(name: str | None) -> str | None:
         except Exception:
             raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin") from None
     return name
+
+
+def known_column(name: str) -> str:
+    """`name` where it is a column that a layout can fill; raises ValueError."""
+    if name not in TEXT_COLUMNS or name in ("raw", "defect"):
+        there = [column for column in TEXT_COLUMNS if column not in ("raw", "defect")]
+        raise ValueError(f"there is no column {name!r}; there are {', '.join(there)}")
+    return name
+
+
+OurColumn = Annotated[str, AfterValidator(known_column)]
 
 
 class Part(BaseModel):
@@ -219,15 +230,17 @@ class Layout(Part):
     delimiter: str | None = Field(None, description="one character; unset: what the head proves")
     header_row: int | None = Field(None, ge=1, description="1-based; unset: the first row with known headers")
     sheets: tuple[str, ...] = Field((), description="sheets of a workbook; empty: all")
-    columns: dict[str, tuple[str, ...]] = Field({}, description="our column -> headers it may have")
-    fallbacks: dict[str, tuple[str, ...]] = Field(
+    columns: dict[OurColumn, tuple[str, ...]] = Field({}, description="our column -> headers it may have")
+    fallbacks: dict[OurColumn, tuple[str, ...]] = Field(
         {}, description="our column -> headers that are read where its own header is absent or its cell empty"
     )
     blank: tuple[str, ...] = Field(
         (), description="texts that stand for an empty cell in every column, for example NA as R writes it"
     )
-    constants: dict[str, str] = Field({}, description="our column -> text where the export has none")
-    sheet: str | None = Field(None, description="our column that the name of a sheet fills, such as analyte")
+    constants: dict[OurColumn, str] = Field({}, description="our column -> text where the export has none")
+    sheet: OurColumn | None = Field(
+        None, description="our column that the name of a sheet fills, such as analyte"
+    )
     response: tuple[str, ...] = Field(
         (), description="headers of peak areas, read as results of basis response where there is no value"
     )
@@ -248,21 +261,6 @@ class Layout(Part):
     units: dict[str, str] = Field({}, description="unit text -> a unit the catalogue knows")
     roles: tuple[RoleRule, ...] = ()
     samples: Samples = Samples()
-
-    @field_validator("columns", "fallbacks", "constants")
-    @classmethod
-    def _known_columns(cls, value: dict[str, object]) -> dict[str, object]:
-        for name in value:
-            if name not in TEXT_COLUMNS or name in ("raw", "defect"):
-                raise ValueError(f"there is no column {name!r}; there are {', '.join(TEXT_COLUMNS)}")
-        return value
-
-    @field_validator("sheet")
-    @classmethod
-    def _known_column(cls, value: str | None) -> str | None:
-        if value is not None:
-            cls._known_columns({value: None})
-        return value
 
     @field_validator("columns", "fallbacks", mode="before")
     @classmethod
@@ -285,38 +283,45 @@ def _merged(base: dict, over: dict) -> dict:
     return out
 
 
-def load_layouts(*folders: Path) -> dict[str, Layout]:
+def load_layouts(
+    *folders: Path, problems: Callable[[Layout], list[tuple[KeyPath, str]]] | None = None
+) -> dict[str, Layout]:
     """All layouts of the built-in folder and then of `folders`; a later name replaces an earlier one.
 
-    Raises LayoutError naming the file and the key that cannot be used.
+    `problems`: what else is wrong with a layout, by key; the catalogue knows. Raises LayoutError with file,
+    line, key and mend of all that cannot be used in one layout.
     """
-    raw: dict[str, tuple[Path, dict]] = {}
+    files: dict[str, LayoutFile] = {}
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml")):
-            try:
-                data = tomllib.loads(path.read_text("utf-8"))
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise LayoutError(f"{path}: not TOML: {error}") from None
-            raw[data.get("name", path.stem)] = (path, data)
+            file = LayoutFile.load(path)
+            files[str(file.data.get("name", path.stem))] = file
 
-    def complete(name: str, seen: tuple[str, ...] = ()) -> dict:
-        path, data = raw[name]
-        parent = data.get("extends")
-        if parent is None:
-            return data
-        if parent not in raw or parent in (*seen, name):
-            raise LayoutError(f"{path}: extends {parent!r}, which is not a layout it can start from")
-        base = {
-            k: v for k, v in complete(parent, (*seen, name)).items() if k not in ("name", "title", "labs")
-        }
-        return _merged(base, data)
+    def family(name: str) -> list[LayoutFile]:
+        """The file of a layout, the one that it extends, and so on."""
+        out: list[LayoutFile] = []
+        parent: object = name
+        while parent is not None:
+            file = files.get(parent) if isinstance(parent, str) else None
+            if file is None or file in out:
+                said = f"{parent!r} is not a layout it can start from"
+                raise LayoutError(out[-1].said(("extends",), f"{said}; there are {', '.join(sorted(files))}"))
+            out.append(file)
+            parent = file.data.get("extends")
+        return out
 
     layouts = {}
-    for name, (path, _) in raw.items():
+    for name in files:
+        chain = family(name)
+        data: dict = {}
+        for file in reversed(chain):
+            data = _merged({k: v for k, v in data.items() if k not in ("name", "title", "labs")}, file.data)
         try:
-            layouts[name] = Layout.model_validate({"name": name} | complete(name))
+            layout = layouts[name] = Layout.model_validate({"name": name} | data)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise LayoutError(f"{path}: {where}: {first['msg']}") from None
+            wrong = [(found["loc"], mend(found, Layout)) for found in error.errors(include_url=False)]
+        else:
+            wrong = problems(layout) if problems is not None else []
+        if wrong:
+            raise LayoutError("\n".join(said_by(chain, path, text) for path, text in wrong))
     return layouts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from schemas.entries import Analyte, Code, Guard, Metric, Name, Resolved, Specimen
 from schemas.names import folded, without_ratio
+from schemas.toml_lines import KeyPath
 from schemas.units import Unit, UnitTables, canonical, ratio_factor, read_unit
 
 if TYPE_CHECKING:
@@ -203,24 +204,24 @@ class Catalogue:
         """The guard on `analyte` in `specimen`, if there is one."""
         return next((g for g in self.guards if g.analyte == analyte and specimen in g.specimens), None)
 
-    def problems_of(self, layout: Layout) -> list[str]:
-        """What `layout` says that this catalogue cannot follow, in words, one line each."""
-        out = [
-            f"analytes: {text!r} leads to {found!r}, which is no analyte or metric"
+    def problems_of(self, layout: Layout) -> list[tuple[KeyPath, str]]:
+        """What `layout` says that this catalogue cannot follow: the key, and what is wrong with it."""
+        out: list[tuple[KeyPath, str]] = [
+            (("analytes", text), f"{found!r} is no analyte or metric; see `neurobalance catalogue analytes`")
             for text, found in layout.analytes.items()
             if found not in self.analytes and found not in self._reported
         ]
         out += [
-            f"specimens: {text!r} leads to {found!r}, which is no specimen"
+            (("specimens", text), f"{found!r} is no specimen; see `neurobalance catalogue specimens`")
             for text, found in layout.specimens.items()
             if found not in self.specimens
         ]
         for text, found in layout.units.items():
             if (problem := read_unit(found, self.units)[1]) is not None:
-                out.append(f"units: {text!r} leads to {found!r}: {problem}")
+                out.append((("units", text), f"{found!r}: {problem}; see `neurobalance catalogue units`"))
         out += [
-            f"vocabulary: there is no {name!r}; there are {', '.join(self._scoped)}"
-            for name in layout.vocabulary
+            (("vocabulary", number), f"there is no {name!r}; there are {', '.join(self._scoped)}")
+            for number, name in enumerate(layout.vocabulary)
             if name not in self._scoped
         ]
         return out

@@ -13,7 +13,7 @@ import polars as pl
 
 from schemas.catalogue import Catalogue, load_catalogue
 from schemas.export import Unreadable
-from schemas.layout import Layout, LayoutError, load_layouts
+from schemas.layout import Layout, load_layouts
 from schemas.result import READ, RESULT_SCHEMA
 from schemas.settings import Lab, Settings
 from schemas.store import local_folder
@@ -66,11 +66,8 @@ class Bench:
             local_folder(settings.store, "layouts", ".toml") as own_layouts,
             local_folder(settings.store, "catalogue", ".csv") as own_catalogue,
         ):
-            layouts = load_layouts(own_layouts)
             catalogue = load_catalogue(own_catalogue if own_catalogue.is_dir() else None)
-        for name, layout in layouts.items():
-            if problems := catalogue.problems_of(layout):
-                raise LayoutError(f"layout {name}: {problems[0]}")
+            layouts = load_layouts(own_layouts, problems=catalogue.problems_of)
         return cls(settings, catalogue, layouts, settings.labs())
 
     def lab(self, name: str) -> Lab:

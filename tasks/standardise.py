@@ -21,7 +21,7 @@ from tasks.numbers import NumberStyle, number_style, read_number, read_value
 from tasks.times import read_times
 
 #: Bumped when the same bytes would be read or standardised in another way: part of the reading hash.
-VERSION = 2
+VERSION = 3
 #: bases that results of any specimen may have
 _ANYWHERE = ("amount", "response")
 #: LCModel and others print 999 % for what they could not fit.

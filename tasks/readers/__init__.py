@@ -13,6 +13,7 @@ from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers import (
     analyst,
+    compressed,
     dataset_json,
     delimited,
     fhir,
@@ -29,10 +30,10 @@ from tasks.readers import (
     xpt,
 )
 from tasks.readers.detect import FAMILIES, Choice, decide
-from tasks.readers.table import Glance
+from tasks.readers.table import Glance, Head
 from tasks.readers.text import HEAD, head_text, read_head
 
-__all__ = ["READERS", "Choice", "Reader", "choose", "read"]
+__all__ = ["READERS", "Choice", "Reader", "choose", "read", "tables"]
 
 
 class Reader(Protocol):
@@ -83,15 +84,16 @@ def choose(
     unknown = [name for name in pinned if name not in layouts]
     if unknown:
         return Choice(None, f"no such layout: {', '.join(unknown)}", [])
-    head = read_head(path)
-    if len(head) < HEAD and not head_text(head).strip():
-        return Choice(None, "empty file", [])
     offered = [layouts[name] for name in pinned] or [
         layout for layout in layouts.values() if not layout.labs or lab in layout.labs
     ]
     try:
-        glances = {name: reader.glance(path) for name, reader in READERS.items()}
-        return decide(glances, offered, layouts, lab, is_analyte or (lambda text: False))
+        with compressed.opened(path, whole=False) as shown:
+            head = read_head(shown.path)
+            if len(head) < HEAD and not head_text(head).strip():
+                return Choice(None, "empty file", [])
+            glances = {name: reader.glance(shown.path) for name, reader in READERS.items()}
+            return decide(glances, offered, layouts, lab, is_analyte or (lambda text: False))
     except Unreadable as error:
         return Choice(None, str(error), [])
 
@@ -102,6 +104,22 @@ def read(path: Path, layout: Layout, is_analyte: Callable[[str], bool]) -> Readi
     if not all(name in READERS for name in names):
         there = ", ".join([*READERS, *FAMILIES])
         raise Unreadable(f"layout {layout.name} names the reader {layout.reader!r}; there are {there}")
-    # the last one is asked without a look, so that it can say what is wrong with the file
-    name = next((name for name in names[:-1] if READERS[name].glance(path) is not None), names[-1])
-    return READERS[name].read(path, layout, is_analyte)
+    export = compressed.opened(path)
+    try:
+        # the last one is asked without a look, so that it can say what is wrong with the file
+        name = next((name for name in names[:-1] if READERS[name].glance(export.path) is not None), names[-1])
+        reading = READERS[name].read(export.path, layout, is_analyte)
+    except BaseException:
+        export.close()
+        raise
+    if export.note is not None:
+        reading.notes.insert(0, export.note)
+        reading.batches = export.until_read(reading.batches)
+    return reading
+
+
+def tables(path: Path, layout: Layout) -> list[Head]:
+    """The first records of each table that the file may hold, as `layout` would cut them. Raises Unreadable."""
+    with compressed.opened(path, whole=False) as shown:
+        glances = [READERS[name].glance(shown.path) for name in FAMILIES["table"]]
+        return [head for glance in glances if glance is not None for head in glance.heads(layout)]

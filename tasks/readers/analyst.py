@@ -7,16 +7,13 @@ Tables without such lines, as MultiQuant and SCIEX OS write them, are ordinary d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
-from schemas.export import Reading, Unreadable
+from schemas.export import Reading
 from schemas.layout import Layout
-from tasks.readers.blocks import BATCH, Blocks
+from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import guess, head_text, is_binary, prove, read_head
 
 _PEAK = re.compile(r"^\s*Peak Name:\s*(?P<name>.*?)\s*$")
 _IS = re.compile(r"^\s*Use as Internal Standard\b", re.IGNORECASE)
@@ -66,6 +63,9 @@ class _Report:
             # the sample is of some type; what was measured in it is the standard all the same
             blocks.rows[-1] |= {ours: text for ours, text in self.told.items() if ours == "role"}
 
+    def end(self) -> None:
+        """Nothing waits for a line that did not come."""
+
 
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of all tables. Raises Unreadable (while `batches` is used up) where there is no table or a
@@ -73,18 +73,5 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     text = prove(path, layout.encoding)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
-
-    def batches() -> Iterator[pl.DataFrame]:
-        with open_lines(path, text.encoding) as lines:
-            for number, line in enumerate(lines, start=1):
-                report.take(number, line.rstrip("\r\n"), not line.endswith(("\n", "\r")))
-                if len(report.blocks.rows) >= BATCH:
-                    yield report.blocks.frame()
-        if "column header" not in reading.skipped:
-            raise Unreadable("no table of results")
-        report.blocks.finish()
-        if report.blocks.rows:
-            yield report.blocks.frame()
-
-    reading.batches = batches()
+    reading.batches = by_lines(path, text, report, "no table of results")
     return reading

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
 import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.records import CUT
+from tasks.readers.last_record import CUT
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Columns, match
+from tasks.readers.text import Text, open_lines
 
 #: rows of one batch at most
 BATCH = 50_000
@@ -96,3 +101,32 @@ class Blocks:
     def finish(self) -> None:
         """Everything has gone by: say what was not read."""
         self.reading.columns_unused = [name for name in self._seen if name not in self._used]
+
+
+class Report(Protocol):
+    """What a reader of such texts keeps while the lines go by."""
+
+    blocks: Blocks
+
+    def take(self, number: int, line: str, cut: bool) -> None:
+        """One line, without its end: a row, or counted as skipped. `cut`: it is the last and has no line end."""
+
+    def end(self) -> None:
+        """There are no more lines."""
+
+
+def by_lines(path: Path, text: Text, report: Report, without: str) -> Iterator[pl.DataFrame]:
+    """The rows that `report` finds in the lines of the text. Raises Unreadable, which says `without`, where there
+    was no table."""
+    blocks = report.blocks
+    with open_lines(path, text.encoding) as lines:
+        for number, line in enumerate(lines, start=1):
+            report.take(number, line.rstrip("\r\n"), not line.endswith(("\n", "\r")))
+            if len(blocks.rows) >= BATCH:
+                yield blocks.frame()
+    report.end()
+    if "column header" not in blocks.reading.skipped:
+        raise Unreadable(without)
+    blocks.finish()
+    if blocks.rows:
+        yield blocks.frame()

@@ -18,6 +18,7 @@ import pyarrow.csv as pc
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.last_record import marked, without_cut_cell
 from tasks.readers.rows import WRONG_LENGTH, cut, fields
 from tasks.readers.table import Glance, Head, IsAnalyte, best, make_plan
 from tasks.readers.text import HEAD, Text, head_text, is_binary, prove, read_head
@@ -78,8 +79,10 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     reading = Reading(iter(()), {}, plan.used, plan.unused, notes)
 
     def batches() -> Iterator[pl.DataFrame]:
-        for frame in _records(path, text, table.name, len(plan.names)):
-            yield from cut(frame, plan, layout, reading)
+        frames = _records(path, text, table.name, len(plan.names))
+        for frame, doubtful in marked(frames, text, plan, table.name):
+            for rows in cut(frame, plan, layout, reading):
+                yield without_cut_cell(rows, doubtful, plan, layout)
 
     reading.batches = batches()
     return reading

@@ -34,6 +34,15 @@ def key(header: str) -> str:
     return _key(header) if len(header) <= LONGEST else ""
 
 
+#: texts that are units as they are written, whatever else they may stand for in other letters (NM, Mg, PG)
+_PLAIN_UNIT = re.compile(r"[fpnuµμm]?(?:M|g|mol)")
+
+
+def is_plain_unit(text: str) -> bool:
+    """Whether the text is a unit without a denominator; `nM` is one, `NM` is none."""
+    return _PLAIN_UNIT.fullmatch(text) is not None
+
+
 @functools.lru_cache(maxsize=50_000)
 def _split(header: str, pattern: str | None) -> tuple[str, str] | None:
     if pattern is None and not _MAY_STATE_A_UNIT.search(header):

@@ -17,8 +17,9 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.last_record import CUT
 from tasks.readers.masshunter_head import WITHIN, Header, find_header
-from tasks.readers.records import CUT, fault, records
+from tasks.readers.records import fault, records
 from tasks.readers.table import Columns, Glance, IsAnalyte, is_blank, match
 from tasks.readers.text import HEAD, guess, head_text, is_binary, open_lines, prove, read_head
 

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from schemas.export import Unreadable
 from tasks.readers.delimited import SWALLOWED
+from tasks.readers.last_record import CUT
 from tasks.readers.rows import WRONG_LENGTH
-
-#: the last record of a file without a line end, where what it ends with is read: it may be half a number
-CUT = "the file may be cut off within this record"
 
 
 class _Tee:

@@ -10,17 +10,14 @@ compound has its `ID#` and `Name` above it and ends with rows such as Average an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-
-import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.blocks import BATCH, Blocks
+from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.headers import key
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import guess, head_text, is_binary, prove, read_head
 
 _SECTION = re.compile(r"^\[(?P<title>[^\[\]]{1,100})\][\s,;]*$")
 _RESULTS = re.compile(r"^(?:MS )?Quantitative Results?\b|^Compound Results?\b", re.IGNORECASE)
@@ -91,7 +88,7 @@ class _Report:
             self._outside = None
         if not line.strip(self.delimiter + " "):
             self.reading.skip("blank line")
-            self.end_of_table()
+            self.end()
         elif found := _SECTION.match(line):
             self._section(found["title"])
         elif self.title is None or _RESULTS.match(self.title):
@@ -103,14 +100,14 @@ class _Report:
         else:
             self.reading.skip("line of another section")
 
-    def end_of_table(self) -> None:
+    def end(self) -> None:
         """A table has gone by: whether it holds as many compounds as it says."""
         if self.promised is not None and self.found and self.found != self.promised:
             self.reading.notes.append(f"a section says {self.promised} compounds and lists {self.found}")
         self.blocks.names, self.promised, self.found = None, None, 0
 
     def _section(self, title: str) -> None:
-        self.end_of_table()
+        self.end()
         self.title, self.compound, self._outside, self.promised = title.strip(), {}, None, None
         if self.title.casefold() == "header":
             self.about = {}
@@ -202,19 +199,5 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
         raise Unreadable("neither a header of a data file nor a compound's table")
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading, delimiter)
-
-    def batches() -> Iterator[pl.DataFrame]:
-        with open_lines(path, text.encoding) as lines:
-            for number, line in enumerate(lines, start=1):
-                report.take(number, line.rstrip("\r\n"), not line.endswith(("\n", "\r")))
-                if len(report.blocks.rows) >= BATCH:
-                    yield report.blocks.frame()
-        report.end_of_table()
-        if "column header" not in reading.skipped:
-            raise Unreadable("no section with the results of compounds")
-        report.blocks.finish()
-        if report.blocks.rows:
-            yield report.blocks.frame()
-
-    reading.batches = batches()
+    reading.batches = by_lines(path, text, report, "no section with the results of compounds")
     return reading

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from schemas.export import Unreadable
 from schemas.layout import Layout, Wide
 from schemas.names import folded
-from tasks.readers.headers import LONGEST, key, split_unit
+from tasks.readers.headers import LONGEST, is_plain_unit, key, split_unit
 
 #: the header row is looked for in so many records
 HEADER_WITHIN = 30
@@ -209,7 +209,8 @@ def _cells(names: list[str], taken: set[int], layout: Layout, is_analyte: IsAnal
                 cells.append(Cell(index, listed[key(text)], unit or (part[1] if part else None), sd))
             elif key(text) in known or is_analyte(text):
                 # the brackets of `Noradrenaline (norepinephrine)` hold another name, no unit
-                cells.append(Cell(index, text, None if unit and is_analyte(unit) else unit, sd))
+                name_too = unit is not None and is_analyte(unit) and not is_plain_unit(unit)
+                cells.append(Cell(index, text, None if name_too else unit, sd))
             else:
                 continue
             break

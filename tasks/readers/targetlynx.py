@@ -8,17 +8,14 @@ twice stands twice under the same Sample Text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
-from schemas.export import Reading, Unreadable
+from schemas.export import Reading
 from schemas.layout import Layout
-from tasks.readers.blocks import BATCH, Blocks
+from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import guess, head_text, is_binary, prove, read_head
 
 _TITLE = re.compile(r"^Quantify .*Report")
 _COMPOUND = re.compile(r"^Compound\s+\d+:\s*(?P<name>.*?)\s*$")
@@ -61,7 +58,7 @@ class _Report:
         if self.waiting and _HEADERS.match(line):
             self._begin({"analyte": self.waiting[1].strip()}, "compound title")
             self.waiting = None
-        self.flush()
+        self.end()
         if "\t" in line and blocks.names is not None and not _HEADERS.match(line):
             blocks.record(number, line, blocks.fields(line), self.told, cut)
         elif "\t" in line and self.inside:
@@ -107,7 +104,7 @@ class _Report:
         defect = OUTSIDE if self.blocks.names is None else WRONG_LENGTH
         self.blocks.broken(number, line, defect, self.told)
 
-    def flush(self) -> None:
+    def end(self) -> None:
         """A line that waited for headers which did not come is no title."""
         if self.waiting:
             self._broken(*self.waiting)
@@ -120,19 +117,5 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     text = prove(path, layout.encoding)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
-
-    def batches() -> Iterator[pl.DataFrame]:
-        with open_lines(path, text.encoding) as lines:
-            for number, line in enumerate(lines, start=1):
-                report.take(number, line.rstrip("\r\n"), not line.endswith(("\n", "\r")))
-                if len(report.blocks.rows) >= BATCH:
-                    yield report.blocks.frame()
-        report.flush()
-        if "column header" not in reading.skipped:
-            raise Unreadable("no compound's table in the report")
-        report.blocks.finish()
-        if report.blocks.rows:
-            yield report.blocks.frame()
-
-    reading.batches = batches()
+    reading.batches = by_lines(path, text, report, "no compound's table in the report")
     return reading

@@ -45,6 +45,8 @@ class Text:
     encoding: str  # a Python codec
     quotes: bool  # whether a double quote occurs anywhere
     notes: tuple[str, ...]  # what a person should know about it
+    ended: bool = True  # whether the last line has a line end
+    closed: bool = False  # whether a double quote is the last character
 
 
 def read_head(path: Path) -> bytes:
@@ -124,9 +126,11 @@ def prove(path: Path, encoding: str | None = None) -> Text:
     if decoder is None and undefined:
         name = "latin-1"
     notes = [f"encoding {name}" + (" (not valid UTF-8)" if decoder is None else "")]
-    if last and not last.rstrip(b"\x00" if wide else b"").endswith((b"\n", b"\r")):
+    end = last.rstrip(b"\x00") if wide else last
+    ended = not end or end.endswith((b"\n", b"\r"))
+    if not ended:
         notes.append("the last line has no line end")  # a file that was cut off looks like this
-    return Text(name, quotes, tuple(notes))
+    return Text(name, quotes, tuple(notes), ended, end.endswith(b'"'))
 
 
 def open_lines(path: Path, encoding: str) -> io.TextIOWrapper:

@@ -243,3 +243,12 @@ def test_every_line_of_a_table_is_a_result_or_a_named_skip() -> None:
         fitted = result.rows.filter(pl.col("defect").is_null())["row"].n_unique()
         broken = result.rows["defect"].count()
         assert fitted + broken + sum(result.facts["skipped"].values()) == lines
+
+
+def test_a_scan_without_a_name_is_told_by_its_subject(tmp_path: Path) -> None:
+    path = tmp_path / "export"
+    path.write_text("subject;voxel;GABA+/tCr;GABA+ %SD;Glx/tCr\ns01;ACC;0,12;7;1,9\ns02;ACC;0,10;999;1,7\n")
+    rows, _ = rows_of(path)
+    assert rows is not None
+    assert rows["sample"].to_list() == rows["subject"].to_list() == ["s01", "s01", "s02", "s02"]
+    assert rows["unit"].to_list() == ["/tCr"] * 4

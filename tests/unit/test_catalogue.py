@@ -513,11 +513,11 @@ def test_other_texts_have_no_status_and_no_role() -> None:
 
 def test_a_layout_that_names_what_does_not_exist_is_told_so() -> None:
     broken = layout(analytes={"a": "foo"}, specimens={"b": "lung"}, units={"c": "ug/g"}, vocabulary=["birds"])
-    assert [problem.split(":")[0] for problem in CATALOGUE.problems_of(broken)] == [
-        "analytes",
-        "specimens",
-        "units",
-        "vocabulary",
+    assert [key for key, _ in CATALOGUE.problems_of(broken)] == [
+        ("analytes", "a"),
+        ("specimens", "b"),
+        ("units", "c"),
+        ("vocabulary", 0),
     ]
     good = layout(analytes={"a": "gaba", "b": "phe_tyr"}, units={"c": "ug/g{creat}"}, vocabulary=["mrs"])
     assert CATALOGUE.problems_of(good) == []
