@@ -258,6 +258,8 @@ def _closed_folders(settings: Settings, lab: str | None = None) -> Counter[tuple
     inbox = settings.inbox_store
     if not isinstance(inbox, Folder):
         return closed
+    if inbox.root.is_dir() and not _may_read(inbox.root, os.R_OK | os.X_OK):
+        raise NoAccess("the inbox cannot be looked into: give the account of the runs permission to")
     for where, folders, _ in os.walk(inbox.root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(where, name) for name in folders):

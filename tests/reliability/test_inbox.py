@@ -17,6 +17,7 @@ from tasks.discover import (
     NO_ACCESS,
     UPLOADING,
     Export,
+    NoAccess,
     StillUploading,
     archive,
     archive_inbox,
@@ -151,6 +152,10 @@ def test_a_file_or_folder_without_permission_is_held_and_the_others_are_taken(
         assert taken.left == {("north", NO_ACCESS): 2, ("west", NO_ACCESS): 1} == left_now(home.settings)
         for path in ("north/inner", "west"):
             (home.folder / "inbox" / path).chmod(0o700)
+        (home.folder / "inbox").chmod(0o300)
+        with pytest.raises(NoAccess, match="permission"):
+            archive_inbox(home.settings)
+        (home.folder / "inbox").chmod(0o700)
 
 
 def test_a_file_that_vanishes_stops_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
