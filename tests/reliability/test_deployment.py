@@ -28,6 +28,9 @@ from tests.reliability.servers import (
     worker,
 )
 
+#: real servers take their time on a busy machine
+pytestmark = pytest.mark.timeout(600)
+
 DEPLOYMENTS = ROOT / "deployments"
 COMPOSE = yaml.safe_load((DEPLOYMENTS / "compose.yaml").read_text("utf-8"))
 AUTOMATIONS = yaml.safe_load((DEPLOYMENTS / "automations.yaml").read_text("utf-8"))["automations"]

@@ -15,6 +15,9 @@ import pytest
 from tests.home import Home, table
 from tests.reliability.servers import ROOT, descendants, environment, until
 
+#: real servers take their time on a busy machine
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def serving(home: Home, tmp_path: Path):
