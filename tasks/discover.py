@@ -220,7 +220,7 @@ def archive_inbox(settings: Settings, lab: str | None = None) -> Taken:
                 if settings.inbox_store.item(file.item.name) is not None:
                     taken.left[file.lab, UPLOADING] += 1
                 continue
-            except (NoAccess, PermissionError):
+            except NoAccess:
                 taken.left[file.lab, NO_ACCESS] += 1
                 continue
             if cache:

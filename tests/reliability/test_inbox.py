@@ -183,3 +183,17 @@ def test_a_file_that_changed_after_it_was_archived_stays_in_the_inbox(home: Home
     leave_inbox(home.settings, [file for files in taken.files.values() for file in files])
     assert path.exists()
     assert isinstance(next(iter(taken.files)), Export)
+
+
+def test_a_failing_archive_is_no_fault_of_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    from schemas.store import Folder
+
+    drop(home, "north", "good.csv", table())
+    settings = home.settings
+
+    def refuses(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Folder, "keep", refuses)
+    with pytest.raises(PermissionError):
+        archive_inbox(settings)
