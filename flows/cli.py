@@ -31,29 +31,39 @@ Home = Annotated[
 ]
 LabName = Annotated[str | None, typer.Option("--lab", help="Name of the lab.")]
 _DATA = "data"
+#: Seconds after which a file in the inbox is at rest, for somebody who has just put it there and waits.
+_AT_THE_TERMINAL = "1"
 
 
 class WrongUsage(typer.BadParameter):
     """Wrong usage: exit status 2."""
 
 
-def _settings(home: str, inbox: Path | None = None) -> Settings:
-    """Settings for this home, with Prefect's own database inside it and no call to anywhere else."""
+def _environment(home: str, **defaults: str) -> str:
+    """Let every process that is started use this home, Prefect's database in it, and call nowhere else."""
     in_bucket = home.startswith("s3://")
     if not in_bucket:
         home = str(Path(home).expanduser().absolute())
-    os.environ["NEUROBALANCE_HOME"] = home
-    defaults = {
         # a bucket can hold no database: Prefect then keeps its usual place on this machine
-        **({} if in_bucket else {"PREFECT_HOME": f"{home}/prefect"}),
+        defaults["PREFECT_HOME"] = f"{home}/prefect"
+    os.environ["NEUROBALANCE_HOME"] = home
+    defaults |= {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # the command says what failed, once
-        "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    return home
+
+
+def _settings(home: str, inbox: Path | None = None) -> Settings:
+    """Settings for this home, where the command says itself, once, what failed."""
+    home = _environment(
+        home,
+        PREFECT_LOGGING_LEVEL="CRITICAL",
+        PREFECT_SERVER_LOGGING_LEVEL="CRITICAL",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
+    )
     from schemas.settings import Settings
 
     return Settings.model_validate({"home": home} | ({"inbox": inbox} if inbox else {}))
@@ -76,6 +86,7 @@ def ingest(
         raise WrongUsage("which lab sent these files? Say --lab NAME", param_hint="--lab")
     if missing := [number for number, file in enumerate(files or [], 1) if not file.is_file()]:
         raise WrongUsage(f"no such file: argument {', '.join(map(str, missing))}", param_hint="FILES")
+    os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", _AT_THE_TERMINAL)
     settings = _settings(home)
     from flows import views
     from tasks.discover import archive
@@ -129,11 +140,33 @@ def show(
 
 @app.command()
 def status(home: Home = _DATA) -> None:
-    """Show exports by lab, quarantine by reason, and the months that are published."""
+    """Show the last run, exports by lab, what needs a hand, quarantine by reason, and the published months."""
     settings = _settings(home)
-    from flows import views
+    from flows.status import print_status
 
-    views.print_status(settings)
+    print_status(settings)
+
+
+@app.command()
+def serve(
+    cron: Annotated[
+        str, typer.Option("--cron", help="When the inbox is taken in: five fields, UTC.")
+    ] = "*/15 * * * *",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of Prefect's server and its pages; 0: any.")
+    ] = 4200,
+    home: Home = _DATA,
+) -> None:
+    """Run schedule and worker on this machine, until it is told to stop (SIGTERM, Ctrl-C).
+
+    Uses the server that PREFECT_API_URL names; otherwise starts one, with its database in the home.
+    """
+    home = _environment(home, PREFECT_SERVER_LOGGING_LEVEL="WARNING")
+    from flows.serve import serve as serve_until_stopped
+    from schemas.settings import Settings
+
+    Settings(home=home).pseudonym_key()  # what cannot start says so now, not at the first run
+    serve_until_stopped(cron, port)
 
 
 @app.command()
@@ -180,6 +213,7 @@ def layout_new(
 @app.command()
 def demo(home: Home = _DATA) -> None:
     """Take in the example exports of several labs and show what comes out."""
+    os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", _AT_THE_TERMINAL)
     settings = _settings(home, inbox=Path(__file__).parents[1] / "examples" / "inbox")
     from flows.demo import run_demo
 

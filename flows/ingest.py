@@ -9,24 +9,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
-import polars as pl
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 from prefect.utilities.annotations import quote
 
+from flows import events
 from flows.quiet import StorageFailed, quiet
+from flows.report import counts_of, new_among, publish_artifacts, receipts_of
 from schemas.settings import Settings
-from tasks.discover import Export, NotArchived, Waiting, archive_inbox, archived_name, leave_inbox
+from tasks.discover import Export, NotArchived, Taken, archive_inbox, archived_name, leave_inbox
 from tasks.ledger import Committed, Ledger, Prepared, Staged
 from tasks.prepare import Bench, prepare
 from tasks.publish import Publisher
+from tasks.runs import noted
+from tasks.silence import silent_labs
 
 T = TypeVar("T")
 
 #: Exports that are read and committed together: enough for a second of work or more.
 EXPORTS_PER_BATCH = 500
-_RECEIPTS_SHOWN = 500
 BYTES_PER_BATCH = 256 * 1024 * 1024
 
 
@@ -54,7 +55,7 @@ def _run_name() -> str:
 
 @task(name="discover", **_RETRIES)
 @quiet("discover")
-def discover(settings: Settings, lab: str | None) -> dict[Export, list[Waiting]]:
+def discover(settings: Settings, lab: str | None) -> Taken:
     """Archive what waits in the inbox."""
     return archive_inbox(settings, lab)
 
@@ -118,19 +119,24 @@ def ingest(
     inbox: another inbox (`<inbox>/<lab>/...`), from which nothing is removed.
     Returns counts: exports, new_editions, accepted, quarantined (rows of the new editions),
     unreadable (exports), held (exports whose new reading would accept fewer rows: they wait for a
-    backfill with force), months (rebuilt).
+    backfill with force), left (files in the inbox that are still being uploaded or cannot be read),
+    silent (labs), months (rebuilt).
     """
     settings = Settings.model_validate({k: v for k, v in {"home": home, "inbox": inbox}.items() if v})
     settings.pseudonym_key()  # a home that may not start says so before it does any work
+    with noted(settings) as counts:
+        _ingest(settings, lab, exports, counts)
+    return counts
+
+
+def _ingest(settings: Settings, lab: str | None, exports: list[str] | None, counts: dict[str, int]) -> None:
     bench = Bench.of(settings)
     log = get_run_logger()
     # what an earlier run committed and could not publish is healed first
     healed = publish_outputs(_as_is(bench), [lab] if lab else None)
-    if exports is None:
-        files = discover(settings, lab)
-        found = list(files)
-    else:
-        files, found = {}, [Export(*text.rsplit("/", 1)) for text in exports]
+    taken = discover(settings, lab) if exports is None else Taken()
+    found = list(taken.files) if exports is None else [Export(*text.rsplit("/", 1)) for text in exports]
+    events.received(found)
     fresh: dict[Export, int] = {}
     held: dict[Export, tuple[int, int]] = {}
     for name, batch in _batches(settings, found):
@@ -138,62 +144,21 @@ def ingest(
         done = commit_batch(settings, name, _as_is(prepared), _as_is(staged))
         fresh |= done.editions
         held |= done.held
-        leave_inbox(settings, [file for export in batch for file in files.get(export, [])])
+        leave_inbox(settings, [file for export in batch for file in taken.files.get(export, [])])
     rebuilt = publish_outputs(_as_is(bench), sorted({export.lab for export in found}) or None)
-    counts = report(settings, found, fresh)
-    counts["held"] = len(held)
-    counts["months"] = sum(len(months) for months in (*healed.values(), *rebuilt.values()))
-    log.info(
-        "exports %(exports)d, new editions %(new_editions)d, accepted %(accepted)d, quarantined %(quarantined)d",
-        counts,
-    )
-    return counts
-
-
-def receipts_of(settings: Settings, exports: list[Export]) -> pl.DataFrame:
-    """The newest receipts of `exports`, in their order: columns of the ledger's receipts and lab, edition."""
-    wanted = pl.DataFrame({"lab": [e.lab for e in exports], "export": [e.sha256 for e in exports]},
-                          schema={"lab": pl.String, "export": pl.String})  # fmt: skip
-    receipts = Ledger(settings.store).open().receipts()
-    return wanted.join(receipts, on=["lab", "export"], how="inner", maintain_order="left")
-
-
-def report(settings: Settings, found: list[Export], fresh: dict[Export, int]) -> dict[str, int]:
-    """Publish receipts and a summary as Prefect artifacts: counts, rules and hashes, never names or values."""
+    for published in (healed, rebuilt):
+        events.published(published)
     receipts = receipts_of(settings, found)
-    rows = []
-    for said in receipts.to_dicts():
-        export = Export(said["lab"], said["export"])
-        reasons = "; ".join(f"{r['reason']}: {r['count']}" for r in said["reason_counts"])
-        rows.append({
-            "lab": said["lab"], "export": said["export"][:12], "edition": said["edition"],
-            "new": "yes" if export in fresh else "no", "layout": said["layout"] or "none", "rows": said["rows"],
-            "accepted": said["accepted_rows"], "quarantined": said["quarantined_rows"],
-            "reasons": said["reason"] or reasons,
-        })  # fmt: skip
-    new = [row for row in rows if row["new"] == "yes"]
-    counts = {
-        "exports": len(found),
-        "new_editions": len(fresh),
-        "accepted": sum(row["accepted"] for row in new),
-        "quarantined": sum(row["quarantined"] for row in new),
-        "unreadable": sum(
-            row["layout"] == "none" or (row["rows"] == 0 and bool(row["reasons"])) for row in new
-        ),
-    }
-    if rows:
-        create_table_artifact(
-            key="receipts", table=rows, description="What became of each export of this run"
-        )
-    create_markdown_artifact(
-        key="ingest-summary", markdown=_summary(counts), description="Summary of this run"
-    )
-    return counts
-
-
-def _summary(counts: dict[str, int]) -> str:
-    lines = [f"| {name.replace('_', ' ')} | {count} |" for name, count in counts.items()]
-    return "\n".join(["| what | count |", "|---|---:|", *lines]) + (
-        "\n\nQuarantined rows are in the ledger with their reasons. `neurobalance show HASH` tells them with their "
-        "text, and how to mend them."
-    )
+    new = new_among(receipts, fresh)
+    events.quarantined(settings, new)
+    silent = silent_labs(bench.labs, Ledger(settings.store).open().receipts(), datetime.now(UTC))
+    events.silent(silent)
+    counts |= counts_of(receipts, new, len(found))
+    counts["held"] = len(held)
+    counts["left"] = taken.left.total()
+    counts["silent"] = len(silent)
+    counts["months"] = sum(len(months) for months in (*healed.values(), *rebuilt.values()))
+    publish_artifacts(receipts, new, counts)
+    log.info(" ".join(f"{name}={count}" for name, count in counts.items()))
+    for (name, why), number in sorted(taken.left.items()):
+        log.warning("left in the inbox: lab=%s files=%d why=%s", name, number, why)

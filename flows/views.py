@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas.result import UNDATED
 from schemas.settings import Settings
 from tasks.discover import Arrival, Export
-from tasks.folders import lab_of
 from tasks.ledger import Ledger
 from tasks.prepare import Account, Bench, Source, judged
 from tasks.validate import RULES
@@ -68,6 +65,10 @@ def print_run(counts: dict[str, int]) -> None:
             f"{counts['exports']} exports, {counts['new_editions']} new: {counts['accepted']} rows accepted, "
             f"{counts['quarantined']} quarantined; months published: {counts['months']}."
         )
+    if counts["left"]:
+        console.print(
+            f"Left in the inbox, because they are still being uploaded or cannot be read: {counts['left']} files."
+        )
     if counts["quarantined"] or counts["unreadable"]:
         console.print(
             f"Quarantined rows: {counts['quarantined']}. Exports that could not be read: {counts['unreadable']}."
@@ -85,45 +86,6 @@ def receipts_table(receipts: pl.DataFrame) -> Table:
         made.add_row(escape(r["lab"]), r["export"][:12], r["layout"] or "none", str(r["rows"]), str(r["accepted_rows"]),
                      str(r["quarantined_rows"]), reasons_text(r))  # fmt: skip
     return made
-
-
-def print_status(settings: Settings) -> None:
-    """Exports, quarantine by reason, months published."""
-    ledger = Ledger(settings.store)
-    receipts = ledger.open().receipts() if ledger.exists() else pl.DataFrame()
-    if receipts.is_empty():
-        console.print(
-            "No export yet. Put files into inbox/<lab>/ of the home folder, or name them: ingest --lab L FILES"
-        )
-        return
-    made = table("Exports", "lab", "exports", "unreadable", "rows", "accepted", "quarantined", "last receipt (UTC)",
-                 numbers=("exports", "unreadable", "rows", "accepted", "quarantined"))  # fmt: skip
-    for (lab,), group in receipts.sort("lab").group_by("lab", maintain_order=True):
-        last = group.select(pl.col("received_at").max().dt.strftime("%Y-%m-%d %H:%M")).item()
-        made.add_row(
-            escape(str(lab)), str(len(group)), str(len(group) - group["reason"].null_count()), str(group["rows"].sum()),
-            str(group["accepted_rows"].sum()), str(group["quarantined_rows"].sum()), last,
-        )  # fmt: skip
-    console.print(made)
-    reasons: Counter[tuple[str, str]] = Counter()
-    for r in receipts.to_dicts():
-        for said in r["reason_counts"]:
-            reasons[(r["lab"], said["reason"])] += said["count"]
-    if reasons:
-        made = table("\nQuarantine", "lab", "reason", "rows", "how to mend it", numbers=("rows",))
-        for (name, reason), count in sorted(reasons.items(), key=lambda item: (item[0][0], -item[1])):
-            made.add_row(
-                escape(name), reason, str(count), escape(RULES[reason].mend) if reason in RULES else ""
-            )
-        console.print(made)
-    made = table("\nMonths published", "lab", "months")
-    months: dict[str, list[str]] = {}
-    for item in settings.store.items("outputs/metrics"):
-        *_, folder, file = item.name.split("/")
-        months.setdefault(folder, []).append(file.removesuffix(".parquet"))
-    for folder, published in sorted(months.items()):
-        made.add_row(escape(lab_of(folder)), ", ".join(sorted(m for m in published if m != UNDATED)))
-    console.print(made)
 
 
 def print_export(settings: Settings, start: str, limit: int) -> bool:

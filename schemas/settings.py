@@ -42,6 +42,9 @@ class Lab(BaseModel):
     layouts: tuple[str, ...] = Field(
         (), description="pinned: only these layouts are tried for the lab's exports"
     )
+    silent_after_hours: float | None = Field(
+        None, gt=0, description="the lab is silent when nothing new came from it for longer than this"
+    )
 
 
 class Settings(BaseSettings):
@@ -58,6 +61,15 @@ class Settings(BaseSettings):
     id_key: SecretStr | None = Field(None, description="key of the pseudonyms of subjects and samples")
     shared_home: bool = Field(False, description="several workers share the home, so id_key must be given")
     rows_per_batch: int = Field(500_000, ge=1, description="rows of outputs computed at a time, about")
+    settle_seconds: float = Field(
+        30, ge=0, description="a file in the inbox is left alone until it has not changed for so long"
+    )
+    quarantine_alert: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of a lab's new rows in quarantine above which a run sends an event",
+    )
     s3_endpoint: str | None = Field(
         None, description="address of the S3 server, where it is not the usual one"
     )

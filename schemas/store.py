@@ -145,10 +145,10 @@ class Folder:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 path = Path(place, name)
-                if name.startswith(".") or path.is_symlink() or not path.is_file():
-                    continue
-                with suppress(FileNotFoundError):  # another process may just have removed it
-                    yield _item(path.relative_to(self.root).as_posix(), path.stat())
+                # another process may just have removed it, or the folder can be listed and not entered
+                with suppress(FileNotFoundError, PermissionError):
+                    if not name.startswith(".") and not path.is_symlink() and path.is_file():
+                        yield _item(path.relative_to(self.root).as_posix(), path.stat())
 
     def item(self, name: str) -> Item | None:
         """One file, None where there is none."""

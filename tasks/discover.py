@@ -5,23 +5,41 @@ From here on an export is known by its lab and its hash; its name stays in the a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from schemas.settings import Settings
-from schemas.store import Item, read, write
+from schemas.store import Folder, Item, read, write
+from tasks import settle
 from tasks.folders import folder_name, lab_of
 
 #: Names of uploads that are still going on.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", ".filepart")
 
+#: Why a file stays in the inbox.
+UPLOADING = "still being uploaded"
+NO_ACCESS = "cannot be read"
+_ONE_FILES_FAULT = {errno.EACCES, errno.EPERM, errno.EIO}
+
 
 class NoLabName(ValueError):
     """A lab's name that cannot be one."""
+
+
+class StillUploading(Exception):
+    """A file that changed while it was archived; nothing of it was kept."""
+
+
+class NoAccess(Exception):
+    """A file that the storage of the inbox does not give; nothing of it was kept."""
 
 
 def is_lab_name(name: str) -> bool:
@@ -71,18 +89,37 @@ def arrival(settings: Settings, export: Export) -> Arrival:
     return Arrival(noted["name"], noted["size"], datetime.fromisoformat(noted["received_at"]))
 
 
-def archive(settings: Settings, lab: str, source: IO[bytes], name: str) -> Export:
-    """Copy an export called `name` into the archive, once; the first arrival's name and time are kept."""
+def _blocks(source: IO[bytes]) -> Iterator[bytes]:
+    """The bytes of an export. Raises NoAccess: one file's fault is not that of the whole storage."""
+    try:
+        while block := source.read(1 << 20):
+            yield block
+    except OSError as error:
+        if error.errno not in _ONE_FILES_FAULT:
+            raise
+        raise NoAccess("a file of the inbox cannot be read; mend its permissions or its storage") from None
+
+
+def archive(
+    settings: Settings, lab: str, source: IO[bytes], name: str, settled: Callable[[], bool] = lambda: True
+) -> Export:
+    """Copy an export called `name` into the archive, once; the first arrival's name and time are kept.
+
+    settled: asked once all bytes are copied. Raises StillUploading where it says no, and NoAccess where the
+    source cannot be read; then the archive is as it was.
+    """
     if not is_lab_name(lab):
         raise NoLabName("a lab's name needs at least one character and must be text (UTF-8)")
     digest = hashlib.sha256()
     size = 0
     with settings.store.spool(f"archive/{folder_name(lab)}/new") as fresh:
         with fresh.open("wb") as copy:
-            while block := source.read(1 << 20):
+            for block in _blocks(source):
                 digest.update(block)
                 size += len(block)
                 copy.write(block)
+        if not settled():
+            raise StillUploading("a file changed while it was archived; it is taken in once it rests")
         export = Export(lab, digest.hexdigest())
         # a name of bytes that are no text is kept as near as text comes
         noted = {
@@ -104,6 +141,11 @@ class Waiting:
 
     item: Item
     lab: str
+
+    @property
+    def modified(self) -> datetime:
+        """When it was last written (UTC)."""
+        return self.item.modified
 
 
 def waiting(settings: Settings, lab: str | None = None) -> list[Waiting]:
@@ -149,26 +191,94 @@ class InboxCache:
         write(self.store, self.NAME, lambda fresh: fresh.write_bytes(text))
 
 
-def archive_inbox(settings: Settings, lab: str | None = None) -> dict[Export, list[Waiting]]:
-    """Archive what waits: export -> the files it came from (renamed copies are one export)."""
-    found: dict[Export, list[Waiting]] = {}
+@dataclass
+class Taken:
+    """What became of an inbox."""
+
+    #: export -> the files it came from (renamed copies are one export)
+    files: dict[Export, list[Waiting]] = field(default_factory=dict)
+    #: lab and why -> how many files stay where they are
+    left: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def archive_inbox(settings: Settings, lab: str | None = None) -> Taken:
+    """Archive what waits and rests; what is still being uploaded or cannot be read is left, and counted."""
+    taken = Taken(left=_closed_folders(settings, lab))
     cache = InboxCache(settings) if settings.inbox is not None else None
-    for file in waiting(settings, lab):
+    resting, uploading = settle.settled(lambda: waiting(settings, lab), _to_rest(settings))
+    taken.left.update((file.lab, UPLOADING) for file in uploading)
+    for file in resting:
         export = cache.get(file) if cache else None
         if export is None or settings.store.item(archived_name(export)) is None:
             try:
-                with settings.inbox_store.open(file.item.name) as source:
-                    export = archive(settings, file.lab, source, PurePosixPath(file.item.name).name)
+                export = _archive_waiting(settings, file)
             except FileNotFoundError:
                 if settings.inbox_store.item(file.item.name) is not None:
                     raise
                 continue  # another run has taken it in and removed it
+            except StillUploading:
+                if settings.inbox_store.item(file.item.name) is not None:
+                    taken.left[file.lab, UPLOADING] += 1
+                continue
+            except NoAccess:
+                taken.left[file.lab, NO_ACCESS] += 1
+                continue
             if cache:
                 cache.put(file, export)
-        found.setdefault(export, []).append(file)
+        taken.files.setdefault(export, []).append(file)
     if cache:
         cache.save()
-    return found
+    return taken
+
+
+def _archive_waiting(settings: Settings, file: Waiting) -> Export:
+    inbox, name = settings.inbox_store, file.item.name
+    try:
+        source = inbox.open(name)
+    except PermissionError:
+        raise NoAccess("a file of the inbox cannot be read; mend its permissions") from None
+    with source:
+        return archive(
+            settings, file.lab, source, PurePosixPath(name).name, lambda: inbox.item(name) == file.item
+        )
+
+
+def _to_rest(settings: Settings) -> float:
+    """Seconds for which a file must rest: an object of a bucket is there as a whole or not at all."""
+    return settings.settle_seconds if isinstance(settings.inbox_store, Folder) else 0.0
+
+
+def _may_read(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _closed_folders(settings: Settings, lab: str | None = None) -> Counter[tuple[str, str]]:
+    """Lab and why -> folders of the inbox that cannot be looked into: their files would be missed silently."""
+    closed: Counter[tuple[str, str]] = Counter()
+    inbox = settings.inbox_store
+    if not isinstance(inbox, Folder):
+        return closed
+    if inbox.root.is_dir() and not _may_read(inbox.root, os.R_OK | os.X_OK):
+        raise NoAccess("the inbox cannot be looked into: give the account of the runs permission to")
+    for where, folders, _ in os.walk(inbox.root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(where, name) for name in folders):
+            of = lab_of(path.relative_to(inbox.root).parts[0])
+            if (lab is None or of == lab) and not _may_read(path, os.R_OK | os.X_OK) and path.exists():
+                closed[of, NO_ACCESS] += 1
+    return closed
+
+
+def left_now(settings: Settings) -> Counter[tuple[str, str]]:
+    """Lab and why -> files of the inbox that a run would leave alone now; nothing is read or waited for."""
+    left = _closed_folders(settings)
+    files = waiting(settings)
+    resting, uploading = settle.settled(lambda: files, _to_rest(settings), sleep=lambda _: None)
+    left.update((file.lab, UPLOADING) for file in uploading)
+    inbox = settings.inbox_store
+    if isinstance(inbox, Folder):
+        left.update((f.lab, NO_ACCESS) for f in resting if not _may_read(inbox.root / f.item.name, os.R_OK))
+    return left
 
 
 def leave_inbox(settings: Settings, files: list[Waiting]) -> None:

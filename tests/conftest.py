@@ -18,6 +18,8 @@ settings.register_profile(
 settings.register_profile(
     "soak", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# what tests put into an inbox is at rest; tests of uploads say otherwise
+os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", "0")
 settings.load_profile("soak" if os.environ.get("NEUROBALANCE_SOAK") else "short")
 
 

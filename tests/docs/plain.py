@@ -16,7 +16,7 @@ def ingest(settings: Settings, lab: str | None = None, exports: list[Export] | N
     """Archive, read, commit and publish what waits in the inbox, or the archived exports that are named."""
     bench = Bench.of(settings)
     ledger = Ledger(settings.store)
-    files = archive_inbox(settings, lab) if exports is None else {}
+    files = archive_inbox(settings, lab).files if exports is None else {}
     found = list(files) if exports is None else exports
     fresh = 0
     receipts = []
@@ -33,5 +33,6 @@ def ingest(settings: Settings, lab: str | None = None, exports: list[Export] | N
         "accepted": sum(r["accepted_rows"] for r in receipts),
         "quarantined": sum(r["quarantined_rows"] for r in receipts),
         "unreadable": sum(r["reason"] is not None for r in receipts),
+        "left": 0,
         "months": sum(map(len, rebuilt.values())),
     }

@@ -24,7 +24,13 @@ from tests.home import without_lineage
 AFTER_THE_DEMO = {"README.md", "commands.md"}
 WITH_CODE = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages() if blocks(page)]
 #: what a block may do and be left alone for it: it builds the environment, or does not end
-LEFT_ALONE = ("make ", "prefect ", "NEUROBALANCE_HOME=/srv/neurobalance prefect ")
+LEFT_ALONE = (
+    "make ",
+    "prefect ",
+    "docker compose ",
+    "NEUROBALANCE_HOME=/srv/neurobalance prefect ",
+    "NEUROBALANCE_HOME=/srv/neurobalance neurobalance serve ",
+)
 
 
 @pytest.mark.parametrize("page", WITH_CODE)

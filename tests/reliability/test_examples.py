@@ -33,10 +33,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("examples")
     shutil.copytree(EXAMPLES / "layouts", home / "layouts")
     shutil.copyfile(EXAMPLES / "labs.toml", home / "labs.toml")
-    settings = Settings(home=home, inbox=EXAMPLES / "inbox")
+    settings = Settings(home=home, inbox=EXAMPLES / "inbox", settle_seconds=0)
     bench = Bench.of(settings)
     ledger = Ledger(settings.store)
-    found = list(archive_inbox(settings))
+    found = list(archive_inbox(settings).files)
     for lab in sorted({export.lab for export in found}):
         ledger.commit(lab, *prepare(bench, [export for export in found if export.lab == lab], {}))
     Publisher(settings, bench.catalogue).publish()

@@ -45,6 +45,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        "NEUROBALANCE_SETTLE_SECONDS": "0",
     }
     return kept | own | more
 

@@ -19,6 +19,8 @@ IMPURE = {
     "tasks.snapshot",
     "tasks.prepare",
     "tasks.publish",
+    "tasks.runs",
+    "tasks.settle",
     "tasks.readers",
 }
 #: calls that read or write the world
