@@ -123,7 +123,7 @@ def test_a_run_over_marked_exports_says_none_of_it(home: Path, server: dict[str,
     exports = pl.read_parquet(home / "outputs" / "exports" / "**" / "*.parquet")
     assert len(exports) == 4
     assert exports["accepted"].sum() > 0
-    assert exports["quarantined"].sum() > 15
+    assert exports["quarantined"].sum() >= 10
     assert MARK not in said
     assert around(said_of(home)) == []
 
