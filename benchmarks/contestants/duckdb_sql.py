@@ -23,7 +23,7 @@ _MISSING = "('', 'na', 'n/a', 'null', '-', '.')"
 _NOT_DETECTED = "('nd', 'n.d.', 'not detected', 'none detected')"
 _BELOW = "('<lloq', '<loq', '<lod', 'blq', 'bloq', 'bql', '<llq', 'trace', 'traces', 'spuren')"
 _ABOVE = "('>uloq', '>ulq', 'alq', 'aql')"
-_OPTIONS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+_OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880"
 
 #: reason -> when it applies, over the columns of `typed`
 RULES = {
@@ -44,7 +44,7 @@ RULES = {
     "no collection time": "collected_text = ''",
     "unreadable time": "collected_text <> '' AND collected_local IS NULL",
     "unreadable report time": "reported_text <> '' AND reported_at IS NULL",
-    "collected in the future": "coalesce(collected_local > arrived + INTERVAL 14 HOUR, false)",
+    "collected in the future": "coalesce(collected_local > received_at::TIMESTAMP + INTERVAL 14 HOUR, false)",
     "reported in the future": "coalesce(reported_at > received_at + INTERVAL 14 HOUR, false)",
     "unknown status": "status IS NULL",
     "control character": "regexp_matches(concat(sent_subject, sent_sample, sent_analyte, sent_value, sent_unit, sent_specimen, sent_collected_at), '[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]')",
@@ -68,9 +68,9 @@ def _load(db: duckdb.DuckDBPyConnection, inbox: Path) -> None:
     db.execute("""CREATE TABLE readings AS SELECT c.*, s.slot FROM conversions c LEFT JOIN slots s
         ON c.analyte = s.analyte AND c.unit = s.unit""")
     exports = [(n, f.name, _sha256(f), f.stat().st_size) for n, f in enumerate(files)]
-    db.execute("""CREATE TABLE exports (arrival INTEGER, name VARCHAR, export VARCHAR, size BIGINT,
+    db.execute("""CREATE TABLE sources (arrival INTEGER, name VARCHAR, export VARCHAR, size BIGINT,
         received_at TIMESTAMPTZ DEFAULT now())""")
-    db.executemany("INSERT INTO exports (arrival, name, export, size) VALUES (?, ?, ?, ?)", exports)
+    db.executemany("INSERT INTO sources (arrival, name, export, size) VALUES (?, ?, ?, ?)", exports)
     several = len(files) > 1
     columns = ", ".join(f"sent_{name}: 'VARCHAR'" for name in _SENT)
     db.execute(
@@ -81,13 +81,13 @@ def _load(db: duckdb.DuckDBPyConnection, inbox: Path) -> None:
     )
     if several:
         db.execute("""CREATE TABLE starts AS SELECT min(rowid) AS start, arrival, export, received_at
-            FROM raw JOIN exports ON parse_filename(file) = name GROUP BY ALL""")
+            FROM raw JOIN sources ON parse_filename(file) = name GROUP BY ALL""")
 
 
 def _position(db: duckdb.DuckDBPyConnection) -> tuple[str, str]:
     """FROM clause and expression of the 1-based record in its export (the header is record 1)."""
-    if db.execute("SELECT count(*) FROM exports").fetchone() == (1,):
-        return "raw, exports", "raw.rowid + 2"
+    if db.execute("SELECT count(*) FROM sources").fetchone() == (1,):
+        return "raw, sources", "raw.rowid + 2"
     return "raw ASOF JOIN starts ON raw.rowid >= starts.start", "raw.rowid - starts.start + 2"
 
 
@@ -98,25 +98,32 @@ def _ledger(db: duckdb.DuckDBPyConnection) -> None:
     reasons = ", ".join(f"CASE WHEN mask & {1 << n} > 0 THEN {literal(name)} END" for n, name in enumerate(RULES))
     db.execute(f"""
         CREATE TABLE judged AS
-        WITH text AS (
-            SELECT {row} AS row, export, arrival, received_at, received_at::TIMESTAMP AS arrived, raw.*{" EXCLUDE (file)" if "ASOF" in source else ""},
+        -- one step after another: an alias used within the same SELECT would be computed again wherever it stands
+        WITH trimmed AS (
+            SELECT {row} AS row, export, arrival, received_at, raw.*{" EXCLUDE (file)" if "ASOF" in source else ""},
                 nullif(trim(sent_subject), '') AS subject, nullif(trim(sent_sample), '') AS sample,
                 coalesce(trim(sent_specimen), '') AS specimen_text, coalesce(trim(sent_unit), '') AS unit_text,
                 coalesce(trim(sent_collected_at), '') AS collected_text, coalesce(trim(sent_reported_at), '') AS reported_text,
-                coalesce(trim(sent_value), '') AS value_text, lower(coalesce(trim(sent_value), '')) AS folded,
-                CASE WHEN folded IN {_MISSING} THEN 'missing' WHEN folded IN {_NOT_DETECTED} THEN 'not detected'
-                    WHEN folded IN {_BELOW} THEN 'below' WHEN folded IN {_ABOVE} THEN 'above' END AS token,
-                CASE WHEN token IS NULL THEN ltrim(value_text, '<>=≤≥ ') END AS core,
-                TRY_CAST(core AS DOUBLE) AS parsed, CASE WHEN isfinite(parsed) THEN parsed END AS number,
-                CASE WHEN token IS NOT NULL THEN token WHEN number IS NULL THEN NULL
-                    WHEN value_text[1] IN ('<', '≤') OR starts_with(value_text, '=<') THEN 'below'
-                    WHEN value_text[1] IN ('>', '≥') OR starts_with(value_text, '=>') THEN 'above' ELSE 'none' END AS kind,
-                TRY_CAST(left(collected_text, 19) AS TIMESTAMP) AS as_written,
-                CASE WHEN as_written IS NOT NULL THEN TRY_CAST(collected_text AS TIMESTAMPTZ) END AS instant,
-                CASE WHEN instant IS NOT NULL THEN as_written END AS collected_local,
-                length(collected_text) > 10 AS has_clock,
-                TRY_CAST(reported_text AS TIMESTAMPTZ) AS reported_at
+                coalesce(trim(sent_value), '') AS value_text,
+                TRY_CAST(sent_collected_at AS TIMESTAMPTZ) AS instant, TRY_CAST(sent_reported_at AS TIMESTAMPTZ) AS reported_at
             FROM {source}
+        ), tokens AS (
+            SELECT *, value_text[1] AS first_letter, TRY_CAST(ltrim(value_text, '<>=≤≥ ') AS DOUBLE) AS parsed FROM trimmed
+        ), numbers AS (
+            SELECT *, CASE WHEN isfinite(parsed) THEN parsed END AS number,
+                CASE WHEN instant IS NOT NULL THEN TRY_CAST(left(collected_text, 19) AS TIMESTAMP) END AS collected_local,
+                length(collected_text) > 10 AS has_clock,
+                -- what is no number may be a word for one
+                CASE WHEN parsed IS NULL THEN CASE WHEN lower(value_text) IN {_MISSING} THEN 'missing'
+                    WHEN lower(value_text) IN {_NOT_DETECTED} THEN 'not detected' WHEN lower(value_text) IN {_BELOW} THEN 'below'
+                    WHEN lower(value_text) IN {_ABOVE} THEN 'above' END END AS token
+            FROM tokens
+        ), text AS (
+            SELECT *, CASE WHEN token IS NULL THEN ltrim(value_text, '<>=≤≥ ') END AS core,
+                CASE WHEN token IS NOT NULL THEN token WHEN number IS NULL THEN NULL
+                    WHEN first_letter IN ('<', '≤') OR (first_letter = '=' AND value_text[2] = '<') THEN 'below'
+                    WHEN first_letter IN ('>', '≥') OR (first_letter = '=' AND value_text[2] = '>') THEN 'above' ELSE 'none' END AS kind
+            FROM numbers
         ), typed AS (
             SELECT text.*, synonyms.analyte, synonyms.ambiguous, s.specimen, r.unit, r.basis, r.slot, r.factor,
                 b.basis AS fits, coalesce(st.status, CASE WHEN coalesce(trim(sent_status), '') = '' THEN 'final' END) AS status,
@@ -133,7 +140,7 @@ def _ledger(db: duckdb.DuckDBPyConnection) -> None:
             LEFT JOIN bases b ON b.specimen = s.specimen AND b.basis = r.basis
             LEFT JOIN statuses st ON lower(trim(text.sent_status)) = st.text
         ), masked AS (SELECT *, {mask} AS mask FROM typed)
-        SELECT * EXCLUDE (mask, folded, token, core, parsed, number, has_clock, instant, as_written, arrived, fits, specimen_text,
+        SELECT * EXCLUDE (mask, first_letter, token, core, parsed, number, has_clock, instant, fits, specimen_text,
                 unit_text, collected_text, reported_text, value_text, ambiguous),
             CASE WHEN has_clock THEN instant END AS collected_at, CASE WHEN has_clock THEN 'clock' ELSE 'day' END AS time_precision,
             left(CASE WHEN collected_local IS NOT NULL THEN collected_text END, 7) AS month, mask = 0 AS accepted,
@@ -162,14 +169,14 @@ def _write_ledger(db: duckdb.DuckDBPyConnection, out: Path) -> None:
             NULL::DOUBLE AS dilution, NULL::DOUBLE AS ref_low, NULL::DOUBLE AS ref_high, status, 'sample' AS role,
             'refuse' AS replicates, collected_at, collected_local, time_precision, 'collected' AS time_source, reported_at, month,
             accepted, reasons, {sent}, {none}
-        FROM judged) TO '{out}/ledger/rows.parquet' ({_OPTIONS}, COMPRESSION_LEVEL 1)
+        FROM judged) TO '{out}/ledger/rows.parquet' ({_OPTIONS})
     """)
     db.execute(f"""
         CREATE TABLE receipts AS SELECT e.export, name, size, 'generic' AS layout, 'duckdb' AS reading_hash, e.received_at,
             now() AS recorded_at, rows, accepted_rows, rows - accepted_rows AS quarantined_rows, NULL::VARCHAR AS reason,
             coalesce(reason_counts, []) AS reason_counts, [{{'name': 'header', 'count': 1::BIGINT}}] AS skipped,
             []::VARCHAR[] AS notes, months
-        FROM exports e
+        FROM sources e
         JOIN (SELECT export, count(*) AS rows, count(*) FILTER (accepted) AS accepted_rows,
               list(DISTINCT coalesce(month, 'undated')) AS months FROM judged GROUP BY export) c USING (export)
         LEFT JOIN (SELECT export, list({{'reason': reason, 'count': n}} ORDER BY reason) AS reason_counts FROM
@@ -276,7 +283,13 @@ def _publish(db: duckdb.DuckDBPyConnection, inbox: Path, out: Path) -> None:
 
 
 def _copy(db: duckdb.DuckDBPyConnection, out: Path, dataset: str, query: str) -> None:
-    db.execute(f"COPY ({query}) TO '{out}/outputs/{dataset}' ({_OPTIONS}, PARTITION_BY (lab, month), WRITE_PARTITION_COLUMNS true)")
+    """One file per month. A table and a COPY per month take half the CPU time of one COPY with PARTITION_BY."""
+    db.execute(f"CREATE TABLE {dataset} AS {query}")
+    folder = out / "outputs" / dataset / LAB
+    folder.mkdir(parents=True)
+    for (month,) in db.execute(f"SELECT DISTINCT month FROM {dataset}").fetchall():
+        db.execute(f"COPY (FROM {dataset} WHERE month = '{month}') TO '{folder}/{month}.parquet' ({_OPTIONS})")
+    db.execute(f"DROP TABLE {dataset}")
 
 
 def _pseudonyms(db: duckdb.DuckDBPyConnection) -> None:
@@ -305,7 +318,6 @@ def main() -> None:
     with stages.stage("which result counts"):
         _current(db)
     with stages.stage("metrics and outputs"):
-        (out / "outputs").mkdir()
         _publish(db, inbox, out)
     stages.report()
 
