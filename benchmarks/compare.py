@@ -47,7 +47,7 @@ def _counts(out: Path) -> dict[str, int]:
     said = _output(out, "exports").select(pl.col("rows", "accepted", "quarantined").sum()).collect().row(0, named=True)
     for dataset in ("results", "panels"):
         said[dataset] = _output(out, dataset).select(pl.len()).collect().item()
-    reasons = _output(out, "quarantine").group_by("reason").len().sort("reason").collect()
+    reasons = _output(out, "quarantine").group_by(pl.col("reason").cast(pl.String)).len().sort("reason").collect()
     return said | {f"reason {name}": count for name, count in reasons.iter_rows()}
 
 
@@ -66,7 +66,9 @@ def same(out: Path, other: Path) -> int:
         if mine.get(name) != theirs.get(name):
             raise Different(f"{name}: {out.name} has {mine.get(name)}, {other.name} has {theirs.get(name)}")
     names = [*_KEYS, "low", "high", "status", "reason", "basis", "month", "flag"]
-    one, two = (_output(folder, "metrics").select(names).collect() for folder in (out, other))
+    # what is a dictionary to Arrow is text all the same
+    texts = pl.col([name for name in names if name not in ("low", "high")]).cast(pl.String)
+    one, two = (_output(folder, "metrics").select(texts, "low", "high").collect() for folder in (out, other))
     both = one.join(two, on=_KEYS, how="full", suffix="_other")
     exact = [pl.col(name).eq_missing(pl.col(f"{name}_other")) for name in (*_KEYS, "status", "reason", "basis", "month", "flag")]
     wrong = both.filter(~pl.all_horizontal(_close("low"), _close("high"), *exact))
