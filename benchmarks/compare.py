@@ -38,16 +38,27 @@ def _columns(out: Path) -> None:
     for file in sorted((out / "ledger").rglob("*.parquet")):
         names |= set(pl.read_parquet_schema(file))
     # in a Delta table the partition columns stand in the log
-    lacking = set(LEDGER_SCHEMA) - names - ({"lab", "kind", "edition"} if (out / "ledger" / "_delta_log").is_dir() else set())
+    lacking = (
+        set(LEDGER_SCHEMA)
+        - names
+        - ({"lab", "kind", "edition"} if (out / "ledger" / "_delta_log").is_dir() else set())
+    )
     if lacking:
         raise Different(f"{out.name}: the ledger lacks {sorted(lacking)}")
 
 
 def _counts(out: Path) -> dict[str, int]:
-    said = _output(out, "exports").select(pl.col("rows", "accepted", "quarantined").sum()).collect().row(0, named=True)
+    said = (
+        _output(out, "exports")
+        .select(pl.col("rows", "accepted", "quarantined").sum())
+        .collect()
+        .row(0, named=True)
+    )
     for dataset in ("results", "panels"):
         said[dataset] = _output(out, dataset).select(pl.len()).collect().item()
-    reasons = _output(out, "quarantine").group_by(pl.col("reason").cast(pl.String)).len().sort("reason").collect()
+    reasons = (
+        _output(out, "quarantine").group_by(pl.col("reason").cast(pl.String)).len().sort("reason").collect()
+    )
     return said | {f"reason {name}": count for name, count in reasons.iter_rows()}
 
 
@@ -70,10 +81,17 @@ def same(out: Path, other: Path) -> int:
     texts = pl.col([name for name in names if name not in ("low", "high")]).cast(pl.String)
     one, two = (_output(folder, "metrics").select(texts, "low", "high").collect() for folder in (out, other))
     both = one.join(two, on=_KEYS, how="full", suffix="_other")
-    exact = [pl.col(name).eq_missing(pl.col(f"{name}_other")) for name in (*_KEYS, "status", "reason", "basis", "month", "flag")]
+    exact = [
+        pl.col(name).eq_missing(pl.col(f"{name}_other"))
+        for name in (*_KEYS, "status", "reason", "basis", "month", "flag")
+    ]
     wrong = both.filter(~pl.all_horizontal(_close("low"), _close("high"), *exact))
     if len(wrong) or len(one) != len(two):
-        by = wrong.group_by(pl.coalesce("metric", "metric_other").alias("metric")).len().sort("len", descending=True)
+        by = (
+            wrong.group_by(pl.coalesce("metric", "metric_other").alias("metric"))
+            .len()
+            .sort("len", descending=True)
+        )
         first = wrong.head(1).to_dicts()[:1]
         raise Different(
             f"metrics of {out.name} ({len(one)}) and {other.name} ({len(two)}): {len(wrong)} differ, "

@@ -128,7 +128,9 @@ def _variants() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["specimen", "test", "unit", "typical"], orient="row")
 
 
-def _chunk(rng: np.random.Generator, first: int, rows: int, days: int, span: int, scattered: bool) -> pl.DataFrame:
+def _chunk(
+    rng: np.random.Generator, first: int, rows: int, days: int, span: int, scattered: bool
+) -> pl.DataFrame:
     """`rows` rows from the `first` measurement on; `span` measurements in all are spread over `days`."""
     again = {name: int(rows * share) for name, share in _AGAIN.items()}
     base = rows - sum(again.values())
@@ -221,7 +223,9 @@ def small_csvs(rows: int, folder: Path, files: int, seed: int = 1, months: int =
 
 def main() -> None:
     """The command."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("rows", type=int)
     options.add_argument("path", type=Path)
     options.add_argument("--files", type=int, default=0, help="that many small exports instead of one")

@@ -87,5 +87,9 @@ def write_tables(inbox: Path) -> None:
 def _put(folder: Path, name: str, rows: list[dict]) -> None:
     frame = pl.DataFrame(rows, infer_schema_length=None)
     # of two lines with the same text the first counts
-    keys = [k for k in ("text", "analyte", "unit_text") if k in frame.columns and (k != "analyte" or name == "conversions")]
+    keys = [
+        k
+        for k in ("text", "analyte", "unit_text")
+        if k in frame.columns and (k != "analyte" or name == "conversions")
+    ]
     frame.unique(keys or None, keep="first", maintain_order=True).write_parquet(folder / f"{name}.parquet")

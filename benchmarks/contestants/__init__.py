@@ -49,6 +49,6 @@ class Stages:
         self.wall[name] += time.perf_counter() - wall
         self.cpu[name] += time.process_time() - cpu
 
-    def report(self) -> None:
+    def report(self, **more: object) -> None:
         """Print the line that the harness reads."""
-        print(json.dumps({"stages": {n: [self.wall[n], self.cpu[n]] for n in self.wall}}))
+        print(json.dumps({"stages": {n: [self.wall[n], self.cpu[n]] for n in self.wall}} | more))

@@ -94,7 +94,9 @@ def one_metric(plan: Plan, slots: Slots, specimen: str) -> str:
         whole, part = (denominator, numerator) if shared == set(numerator) else (numerator, denominator)
         sides |= {"r": [name for name in whole if name not in shared], "p": part}
     sums = ", ".join(
-        f"{_chosen(plan, columns, names, end)} AS {side}{end}" for side, names in sides.items() for end in "lh"
+        f"{_chosen(plan, columns, names, end)} AS {side}{end}"
+        for side, names in sides.items()
+        for end in "lh"
     )
     low, high = _divided(("rl", "rh"), ("pl", "ph")) if shared else _divided(("nl", "nh"), ("dl", "dh"))
     if shared == set(numerator):

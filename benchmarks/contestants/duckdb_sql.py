@@ -48,7 +48,7 @@ RULES = {
     "reported in the future": "coalesce(reported_at > received_at + INTERVAL 14 HOUR, false)",
     "unknown status": "status IS NULL",
     "control character": "regexp_matches(concat(sent_subject, sent_sample, sent_analyte, sent_value, sent_unit, sent_specimen, sent_collected_at), '[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]')",
-    "text too long": 'greatest(strlen(sent_subject), strlen(sent_sample), strlen(sent_analyte), strlen(sent_value), strlen(sent_unit)) > 32768',
+    "text too long": "greatest(strlen(sent_subject), strlen(sent_sample), strlen(sent_analyte), strlen(sent_value), strlen(sent_unit)) > 32768",
 }
 
 
@@ -95,7 +95,9 @@ def _ledger(db: duckdb.DuckDBPyConnection) -> None:
     """Every row typed and judged, with all reasons."""
     source, row = _position(db)
     mask = " + ".join(f"(coalesce({when}, false)::INTEGER << {n})" for n, when in enumerate(RULES.values()))
-    reasons = ", ".join(f"CASE WHEN mask & {1 << n} > 0 THEN {literal(name)} END" for n, name in enumerate(RULES))
+    reasons = ", ".join(
+        f"CASE WHEN mask & {1 << n} > 0 THEN {literal(name)} END" for n, name in enumerate(RULES)
+    )
     db.execute(f"""
         CREATE TABLE judged AS
         -- one step after another: an alias used within the same SELECT would be computed again wherever it stands
@@ -171,15 +173,15 @@ def _write_ledger(db: duckdb.DuckDBPyConnection, out: Path) -> None:
             accepted, reasons, {sent}, {none}
         FROM judged) TO '{out}/ledger/rows.parquet' ({_OPTIONS})
     """)
-    db.execute(f"""
+    db.execute("""
         CREATE TABLE receipts AS SELECT e.export, name, size, 'generic' AS layout, 'duckdb' AS reading_hash, e.received_at,
             now() AS recorded_at, rows, accepted_rows, rows - accepted_rows AS quarantined_rows, NULL::VARCHAR AS reason,
-            coalesce(reason_counts, []) AS reason_counts, [{{'name': 'header', 'count': 1::BIGINT}}] AS skipped,
+            coalesce(reason_counts, []) AS reason_counts, [{'name': 'header', 'count': 1::BIGINT}] AS skipped,
             []::VARCHAR[] AS notes, months
         FROM sources e
         JOIN (SELECT export, count(*) AS rows, count(*) FILTER (accepted) AS accepted_rows,
               list(DISTINCT coalesce(month, 'undated')) AS months FROM judged GROUP BY export) c USING (export)
-        LEFT JOIN (SELECT export, list({{'reason': reason, 'count': n}} ORDER BY reason) AS reason_counts FROM
+        LEFT JOIN (SELECT export, list({'reason': reason, 'count': n} ORDER BY reason) AS reason_counts FROM
             (SELECT export, reason, count(*) AS n FROM (SELECT export, unnest(reasons) AS reason FROM judged WHERE NOT accepted) GROUP BY ALL)
             GROUP BY export) USING (export)
     """)
@@ -205,9 +207,13 @@ def _current(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("DROP TABLE judged")
     db.execute("""CREATE TABLE refused AS SELECT sid, analyte, clock, status = 'corrected' OR NOT list_contains(reasons, 'no value') AS corrects
         FROM clocked WHERE NOT accepted AND analyte IS NOT NULL""")
-    db.execute("""CREATE TABLE superseding AS SELECT sid, analyte, max(clock) AS until FROM refused WHERE corrects GROUP BY ALL""")
+    db.execute(
+        """CREATE TABLE superseding AS SELECT sid, analyte, max(clock) AS until FROM refused WHERE corrects GROUP BY ALL"""
+    )
     # only one in a hundred results was sent more than once: those alone are compared
-    db.execute("""CREATE TABLE several AS SELECT sid, slot, max(clock) AS top FROM clocked WHERE accepted GROUP BY ALL HAVING count(*) > 1""")
+    db.execute(
+        """CREATE TABLE several AS SELECT sid, slot, max(clock) AS top FROM clocked WHERE accepted GROUP BY ALL HAVING count(*) > 1"""
+    )
     db.execute("""
         CREATE TABLE top AS SELECT c.*, c.clock < s.until AS superseded FROM (
             SELECT c.* FROM clocked c ANTI JOIN several USING (sid, slot) WHERE accepted
@@ -242,7 +248,9 @@ def _publish(db: duckdb.DuckDBPyConnection, inbox: Path, out: Path) -> None:
             CASE WHEN time_precision = 'clock' THEN collected_local::TIME END AS local_clock_time, time_precision, 'collected' AS time_source
         FROM samples JOIN (SELECT DISTINCT specimen, compartment FROM specimens) USING (specimen)
     """)
-    found = db.execute("SELECT specimen, analyte, unit, slot FROM winners GROUP BY ALL ORDER BY ALL").fetchall()
+    found = db.execute(
+        "SELECT specimen, analyte, unit, slot FROM winners GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
     selects, flags, panels = [], [], []
     for specimen in sorted({row[0] for row in found}):
         have: dict[str, set[str]] = {}
@@ -263,23 +271,45 @@ def _publish(db: duckdb.DuckDBPyConnection, inbox: Path, out: Path) -> None:
             studied_in, evidence_grade, compartment || CASE WHEN evidence_grade = 'commercial_only' THEN ', commercial only' ELSE '' END AS label,
             citation, flag
         FROM computed JOIN published USING (sid)""")  # fmt: skip
-    panels = ", ".join(f'max(value) FILTER (metric = {literal(m["metric"])}) AS "{m["metric"]}"' for m in said["metrics"])
-    _copy(db, out, "panels", f"""
-        SELECT {sample}, p.* EXCLUDE (sid) FROM published LEFT JOIN (SELECT sid, {panels} FROM computed WHERE value IS NOT NULL GROUP BY sid) p USING (sid)""")
-    _copy(db, out, "results", f"""
+    panels = ", ".join(
+        f'max(value) FILTER (metric = {literal(m["metric"])}) AS "{m["metric"]}"' for m in said["metrics"]
+    )
+    _copy(
+        db,
+        out,
+        "panels",
+        f"""
+        SELECT {sample}, p.* EXCLUDE (sid) FROM published LEFT JOIN (SELECT sid, {panels} FROM computed WHERE value IS NOT NULL GROUP BY sid) p USING (sid)""",
+    )
+    _copy(
+        db,
+        out,
+        "results",
+        f"""
         SELECT {sample.replace("specimen,", "published.specimen,")}, analyte, false AS is_ratio, CASE WHEN low = high THEN low END AS value, low, high, unit, basis,
             kind AS censoring, NULL::DOUBLE AS rel_sd, NULL::DOUBLE AS ref_low, NULL::DOUBLE AS ref_high, NULL::VARCHAR AS method, status, flag,
             reported_at, export, 1::INTEGER AS edition, row, '1' AS item
-        FROM winners JOIN published USING (sid) LEFT JOIN flags USING (sid)""")
+        FROM winners JOIN published USING (sid) LEFT JOIN flags USING (sid)""",
+    )
     mends = " ".join(f"WHEN {literal(reason)} THEN {literal(mend)}" for reason, mend in said["mends"].items())
-    _copy(db, out, "quarantine", f"""
+    _copy(
+        db,
+        out,
+        "quarantine",
+        f"""
         SELECT lab, coalesce(month, 'undated') AS month, export, edition, row, item, layout, role, unnest(reasons) AS reason,
-            CASE reason {mends} END AS mend FROM '{out}/ledger/rows.parquet' WHERE NOT accepted""")
-    _copy(db, out, "exports", f"""
+            CASE reason {mends} END AS mend FROM '{out}/ledger/rows.parquet' WHERE NOT accepted""",
+    )
+    _copy(
+        db,
+        out,
+        "exports",
+        f"""
         SELECT '{LAB}' AS lab, strftime(received_at, '%Y-%m') AS month, export, 1::INTEGER AS edition, layout, reason, rows,
             accepted_rows AS accepted, quarantined_rows AS quarantined, 'header: 1' AS skipped,
             nullif(array_to_string(list_transform(reason_counts, lambda r: r.reason || ': ' || r.count), '; '), '') AS reasons,
-            size, reading_hash, received_at, recorded_at FROM receipts""")
+            size, reading_hash, received_at, recorded_at FROM receipts""",
+    )
 
 
 def _copy(db: duckdb.DuckDBPyConnection, out: Path, dataset: str, query: str) -> None:
@@ -288,7 +318,9 @@ def _copy(db: duckdb.DuckDBPyConnection, out: Path, dataset: str, query: str) ->
     folder = out / "outputs" / dataset / LAB
     folder.mkdir(parents=True)
     for (month,) in db.execute(f"SELECT DISTINCT month FROM {dataset}").fetchall():
-        db.execute(f"COPY (FROM {dataset} WHERE month = '{month}') TO '{folder}/{month}.parquet' ({_OPTIONS})")
+        db.execute(
+            f"COPY (FROM {dataset} WHERE month = '{month}') TO '{folder}/{month}.parquet' ({_OPTIONS})"
+        )
     db.execute(f"DROP TABLE {dataset}")
 
 

@@ -76,14 +76,17 @@ def main() -> None:
         found = archive_inbox(settings)
     for lab, batch in _batches(settings, list(found)):
         with stages.stage("prepare"):
-            known = dict(Ledger(settings.ledger).open().receipts(lab).select("export", "reading_hash").iter_rows())
+            known = dict(
+                Ledger(settings.ledger).open().receipts(lab).select("export", "reading_hash").iter_rows()
+            )
             prepared, staged = prepare(bench, batch, known)
         with stages.stage("commit"):
             if prepared:
                 Ledger(settings.ledger).commit(lab, prepared, staged)
     with stages.stage("publish"):
-        Publisher(settings, bench.catalogue).publish()
-    stages.report()
+        publisher = Publisher(settings, bench.catalogue)
+        publisher.publish()
+    stages.report(written=publisher.written)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,12 @@ from benchmarks.metric_plan import CREATININE, PER_CREATININE, Plan, natural_ran
 
 Interval = tuple[np.ndarray, np.ndarray]
 #: what an analyte without a result is said to be, by code
-PROBLEMS = ("missing component", "conflicting results", "superseded by a quarantined correction", "quarantined component")
+PROBLEMS = (
+    "missing component",
+    "conflicting results",
+    "superseded by a quarantined correction",
+    "quarantined component",
+)
 
 
 class Wide:
@@ -19,7 +24,10 @@ class Wide:
         keys = winners.groupby(["analyte", "unit"], observed=True).ngroup().to_numpy()
         first = pd.Series(np.arange(len(keys))).groupby(keys).first().to_numpy()
         self.slots = {
-            (a, u): n for n, (a, u) in enumerate(zip(winners["analyte"].iloc[first], winners["unit"].iloc[first], strict=True))
+            (a, u): n
+            for n, (a, u) in enumerate(
+                zip(winners["analyte"].iloc[first], winners["unit"].iloc[first], strict=True)
+            )
         }
         self.ends = np.full((2, len(self.slots), samples), np.nan)
         at = winners["local"].to_numpy()
@@ -44,8 +52,12 @@ class Wide:
 
     @np.errstate(invalid="ignore")
     def per_volume(self, analyte: str) -> Interval:
-        direct, sent, creatinine = (self.interval(*slot) for slot in ((analyte, "umol/L"), (analyte, PER_CREATININE), CREATININE))
-        out = [np.where(np.isnan(d), s * (c / 1000), d) for d, s, c in zip(direct, sent, creatinine, strict=True)]
+        direct, sent, creatinine = (
+            self.interval(*slot) for slot in ((analyte, "umol/L"), (analyte, PER_CREATININE), CREATININE)
+        )
+        out = [
+            np.where(np.isnan(d), s * (c / 1000), d) for d, s, c in zip(direct, sent, creatinine, strict=True)
+        ]
         unknown = ~np.isnan(out[0]) & np.isnan(out[1])  # 0 times infinity
         return out[0], np.where(unknown, np.inf, out[1])
 
@@ -64,7 +76,11 @@ class Wide:
 @np.errstate(divide="ignore", invalid="ignore")
 def _divide(n: Interval, d: Interval) -> Interval:
     low = np.where((n[0] == 0) | np.isinf(d[1]), 0.0, n[0] / d[1])
-    high = np.where(n[1] == 0, np.where(d[1] == 0, np.inf, 0.0), np.where((d[0] == 0) | np.isinf(n[1]), np.inf, n[1] / d[0]))
+    high = np.where(
+        n[1] == 0,
+        np.where(d[1] == 0, np.inf, 0.0),
+        np.where((d[0] == 0) | np.isinf(n[1]), np.inf, n[1] / d[0]),
+    )
     return low, high
 
 
@@ -98,7 +114,10 @@ def one_metric(plan: Plan, wide: Wide) -> dict[str, np.ndarray]:
     """The figures of one metric of all samples of a specimen."""
     about, samples = plan.about, len(wide.none)
     numerator, denominator = list(about["numerator"]), list(about["denominator"])
-    out = {n: np.full(samples, np.nan) for n in ("low", "high", "numerator_low", "numerator_high", "denominator_low", "denominator_high")}
+    out = {
+        n: np.full(samples, np.nan)
+        for n in ("low", "high", "numerator_low", "numerator_high", "denominator_low", "denominator_high")
+    }
     basis, unit_of = np.full(samples, None, object), np.full(samples, None, object)
     open_ = np.ones(samples, bool)
     for unit, said, converted in plan.choices:
@@ -127,4 +146,12 @@ def one_metric(plan: Plan, wide: Wide) -> dict[str, np.ndarray]:
         ["absent", "uncensored", "undetermined", "below", "above"], "bounded",
     )  # fmt: skip
     value = np.where(low == high, low, np.nan)
-    return out | {"value": value, "low": low, "high": high, "status": status, "reason": reason, "basis": basis, "component_unit": unit_of}
+    return out | {
+        "value": value,
+        "low": low,
+        "high": high,
+        "status": status,
+        "reason": reason,
+        "basis": basis,
+        "component_unit": unit_of,
+    }
