@@ -74,10 +74,15 @@ def measure(command: Sequence[str], environment: dict[str, str] | None = None) -
         watcher = threading.Thread(target=watch)
         if Path("/proc/self/stat").exists():
             watcher.start()
-        _, status, used = os.wait4(process.pid, 0)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            ended.set()
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        ended.set()
         if watcher.ident:
             watcher.join()
         printed.seek(0)
