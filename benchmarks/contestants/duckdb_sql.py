@@ -175,7 +175,8 @@ def _write_ledger(db: duckdb.DuckDBPyConnection, out: Path) -> None:
     """)
     db.execute("""
         CREATE TABLE receipts AS SELECT e.export, name, size, 'generic' AS layout, 'duckdb' AS reading_hash, e.received_at,
-            now() AS recorded_at, rows, accepted_rows, rows - accepted_rows AS quarantined_rows, NULL::VARCHAR AS reason,
+            now() AS recorded_at, NULL::VARCHAR AS action, NULL::VARCHAR AS action_reason, NULL::VARCHAR AS series,
+            NULL::VARCHAR AS layout_digest, NULL::VARCHAR AS reading_catalogue, rows, accepted_rows, rows - accepted_rows AS quarantined_rows, NULL::VARCHAR AS reason,
             coalesce(reason_counts, []) AS reason_counts, [{'name': 'header', 'count': 1::BIGINT}] AS skipped,
             []::VARCHAR[] AS notes, months
         FROM sources e

@@ -12,7 +12,7 @@ import tasks.prepare
 import tasks.publish
 from benchmarks.contestants import ID_KEY, Stages, arguments
 from schemas.settings import Settings
-from tasks.discover import Export, archive_inbox, archived_path
+from tasks.discover import Export, archive_inbox, archived_name
 from tasks.ledger import Ledger
 from tasks.prepare import Bench, prepare
 from tasks.publish import Publisher
@@ -53,7 +53,7 @@ def _batches(settings: Settings, exports: list[Export]) -> Iterator[tuple[str, l
     batch: list[Export] = []
     size = 0
     for export in sorted(exports, key=lambda export: export.lab):
-        length = archived_path(settings, export).stat().st_size
+        length = settings.store.item(archived_name(export)).size  # type: ignore[union-attr]
         full = len(batch) >= EXPORTS_PER_BATCH or size + length > BYTES_PER_BATCH
         if batch and (full or batch[0].lab != export.lab):
             yield batch[0].lab, batch
@@ -77,12 +77,12 @@ def main() -> None:
     for lab, batch in _batches(settings, list(found)):
         with stages.stage("prepare"):
             known = dict(
-                Ledger(settings.ledger).open().receipts(lab).select("export", "reading_hash").iter_rows()
+                Ledger(settings.store).open().receipts(lab).select("export", "reading_hash").iter_rows()
             )
             prepared, staged = prepare(bench, batch, known)
         with stages.stage("commit"):
             if prepared:
-                Ledger(settings.ledger).commit(lab, prepared, staged)
+                Ledger(settings.store).commit(lab, prepared, staged)
     with stages.stage("publish"):
         publisher = Publisher(settings, bench.catalogue)
         publisher.publish()

@@ -35,6 +35,19 @@ _TOKENS |= dict.fromkeys((">uloq", ">ulq", "alq", "aql"), "above")
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _GROUPED = r"[+-]?\d{1,3}([.,]\d{3})+"
 
+#: what a receipt of the ledger has and the dataset `exports` has not
+_NOT_PUBLISHED = [
+    "reason_counts",
+    "notes",
+    "months",
+    "name",
+    "action",
+    "action_reason",
+    "series",
+    "layout_digest",
+    "reading_catalogue",
+]
+
 #: reason -> whether a row is free of it
 RULES = {
     "unknown analyte": lambda f: f["analyte"].notna() | f["ambiguous"],
@@ -326,6 +339,7 @@ def _write_ledger(
         for at in range(len(exports))
     ]
     receipts["skipped"] = [[{"name": "header", "count": 1}]] * len(exports)
+    receipts[["action", "action_reason", "series", "layout_digest", "reading_catalogue"]] = None
     receipts["notes"] = [[]] * len(exports)
     months = frame[["arrival", "month"]].drop_duplicates()
     receipts["months"] = [
@@ -511,7 +525,7 @@ def _publish(
     counted = receipts["reason_counts"].map(
         lambda counts: "; ".join(f"{c['reason']}: {c['count']}" for c in counts)
     )
-    _put(out, "exports", receipts.drop(columns=["reason_counts", "notes", "months", "name"]).assign(
+    _put(out, "exports", receipts.drop(columns=_NOT_PUBLISHED).assign(
         lab=LAB, month=receipts["received_at"].dt.strftime("%Y-%m"), edition=1, skipped="header: 1", reasons=counted,
     ).rename(columns={"accepted_rows": "accepted", "quarantined_rows": "quarantined"}))  # fmt: skip
 
