@@ -1,12 +1,13 @@
 # Two commands do everything on a fresh machine with Python 3.11, pip and make:
 #   make run    the demo: several labs' exports into ./data
 #   make test   checks and the whole test suite
-# And make soak for the full counts, make lock for a new lock, make clean for a fresh start.
+# And make soak for the full counts, make bench for the benchmark (BENCH='--rows 10000000 --repeats 5' for others),
+# make lock for a new lock, make clean for a fresh start.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check soak lock clean
+.PHONY: run test check soak bench lock clean
 
 run: .venv/installed
 	@$(BIN)/neurobalance demo
@@ -30,6 +31,10 @@ check: .venv/installed
 # the same tests with their full counts: thousands of drawn inputs, fifty orders, forty kills; takes hours
 soak: .venv/installed
 	@NEUROBALANCE_SOAK=1 $(BIN)/python -m pytest -o timeout=0
+
+# this project beside DuckDB and pandas on seeded exports, in build/benchmark
+bench: .venv/installed
+	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 # anew from pyproject.toml; uv resolves for all platforms and writes no address
 lock:
