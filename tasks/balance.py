@@ -197,18 +197,19 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
 
 
 def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
-    """Every metric of every sample that it is defined for, or refused in: one row each.
+    """Every metric of every sample that it is defined for, or refused in: one row each, in the order of the
+    metrics' ids and of `now.samples`.
 
     Returns a frame of `COMPUTED_SCHEMA`.
     """
-    metrics = [metric for metric in catalogue.metrics.values() if metric.computed]
+    metrics = [metric for _, metric in sorted(catalogue.metrics.items()) if metric.computed]
     analytes = {analyte for metric in metrics for analyte in formula_of(metric).analytes}
     slots = wide(now.results, analytes | {"creatinine", "urine_volume", "collection_duration"})
     base = now.samples.select("sample_key", "specimen", "time_source", "time_precision")
-    frame = incomplete_24h(base.join(slots, on="sample_key", how="left"))
+    frame = incomplete_24h(base.join(slots, on="sample_key", how="left", maintain_order="left"))
     for analyte, group in now.problems.filter(pl.col("analyte").is_in(sorted(analytes))).group_by("analyte"):
         named = group.select("sample_key", pl.col("problem").alias(f"_problem_{analyte[0]}"))
-        frame = frame.join(named, on="sample_key", how="left")
+        frame = frame.join(named, on="sample_key", how="left", maintain_order="left")
     printed = now.results.filter("is_ratio")
     parts = []
     for metric in metrics:
@@ -220,7 +221,9 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
             "sample_key", pl.col("low").alias("reported_low"), pl.col("high").alias("reported_high"),
             pl.col("rounding").alias("reported_rounding"),
         )  # fmt: skip
-        parts.append(one_metric(metric, mine.join(own, on="sample_key", how="left"), refusals))
+        parts.append(
+            one_metric(metric, mine.join(own, on="sample_key", how="left", maintain_order="left"), refusals)
+        )
     return pl.concat(parts) if parts else pl.DataFrame(schema=COMPUTED_SCHEMA)
 
 

@@ -43,6 +43,13 @@ class Current:
     problems: pl.DataFrame
     samples: pl.DataFrame
 
+    def of_months(self, months: list[str]) -> Current:
+        """What stands of the samples that were collected in `months`."""
+        samples = self.samples.filter(pl.col("month").is_in(months))
+        if samples.height == self.samples.height:
+            return self
+        return Current(self.results.join(samples, on="sample_key", how="semi"), self.problems, samples)
+
 
 def _with_clock(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` with `clock`: the rank of status, report and arrival, larger is later."""
