@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring_ascii
 
 import polars as pl
 
@@ -61,11 +62,16 @@ class Pseudonyms:
         """Pseudonyms (32 hexadecimal characters) of `ids`; `kind` keeps a subject apart from a sample."""
         if self.ids_are_study_codes and kind != "sample_key":
             return ids
-        named = {text: self._digest(kind, text) for text in ids.unique().drop_nulls()}
-        return ids.replace_strict(named, default=None, return_dtype=pl.String)
+        # the digest of JSON's ["lab", "kind", "id"]; what all ids have in common goes in once
+        begun = hmac.new(self.key, json.dumps([self.lab, kind])[:-1].encode(), "sha256")
 
-    def _digest(self, kind: str, text: str) -> str:
-        return hmac.digest(self.key, json.dumps([self.lab, kind, text]).encode(), "sha256").hex()[:32]
+        def digest(text: str) -> str:
+            whole = begun.copy()
+            whole.update(f", {encode_basestring_ascii(text)}]".encode())
+            return whole.hexdigest()[:32]
+
+        named = {text: digest(text) for text in ids.unique().drop_nulls()}
+        return ids.replace_strict(named, default=None, return_dtype=pl.String)
 
 
 def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> dict[str, pl.DataFrame]:

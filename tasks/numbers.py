@@ -15,6 +15,7 @@ from schemas.layout import Layout
 NumberStyle = Literal["point", "comma", "mixed", "unproven", "fixed-point", "fixed-comma"]
 
 _COMPARATOR = r"^(<=|=<|>=|=>|[<>≤≥⩽⩾=])\s*"
+_COMPARES = list("<>≤≥⩽⩾=")
 # A mark with other than three digits after it, or after a leading zero, can only be decimal.
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _SURELY = r"^[+-]?(?:\d+{d}(?:\d{{1,2}}|\d{{4,}}){e}|0+{d}\d+{e}|\d{{4,}}{d}\d+{e}|\d{{1,3}}(?:{t}\d{{3}})+{d}\d+|\d*{d}\d+[eE][+-]?\d+)$"
@@ -39,7 +40,18 @@ def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
 
 
 def _plain(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
-    """The number text with a decimal point and no thousands marks; null where it is not clear."""
+    """The number text with a decimal point and no thousands marks; null where it is not clear.
+
+    A text without any mark that has to be thought about is clear, and nearly all are: the rules are asked of
+    the others alone.
+    """
+    points = "." if style in ("comma", "mixed", "fixed-comma") else ""
+    blanks = "'’ \u00a0\u2009\u202f" if thousands else ""
+    doubtful = core.str.contains_any([",", *thousands, *points, *blanks])
+    return pl.when(doubtful).then(_weighed(pl.when(doubtful).then(core), style, thousands)).otherwise(core)
+
+
+def _weighed(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
     if thousands:
         t = {".": r"\.", "'": "['’]", ",": ",", " ": r"[ \u00a0\u2009\u202f]"}[thousands]
         d = {"fixed-point": r"\.", "fixed-comma": ","}.get(style, "[.,]")
@@ -100,14 +112,17 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing)
     )
     absent = folded.is_in(_tokens(rules.not_detected))
-    comparator = text.str.extract(_COMPARATOR)
+    compared = text.str.contains_any(_COMPARES)
+    with_sign = pl.when(compared).then(text)  # few; the regular expressions are asked of these alone
+    comparator = with_sign.str.extract(_COMPARATOR)
+    bare = pl.when(compared).then(with_sign.str.replace(_COMPARATOR, "")).otherwise(text)
     less, more = (
         comparator.str.contains("[<≤⩽]").fill_null(False),
         comparator.str.contains("[>≥⩾]").fill_null(False),
     )
     token = below | above | missing | absent
     frame = frame.with_columns(
-        pl.when(token).then(None).otherwise(text.str.replace(_COMPARATOR, "")).alias("_core"),
+        pl.when(token).then(None).otherwise(bare).alias("_core"),
         pl.when(below).then(pl.lit("below")).when(above).then(pl.lit("above")).when(absent).then(pl.lit("not detected"))
         .when(less).then(pl.lit("below")).when(more).then(pl.lit("above")).otherwise(pl.lit("none")).alias("censoring"),
         missing.alias("_missing"),
@@ -152,7 +167,7 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         .when(n < 0).then(n).otherwise(0.0).alias("low"),
         pl.when(kind == "none").then(n).when(kind == "above").then(infinite)
         .otherwise(n.fill_null(pl.when(token).then(infinite))).alias("high"),
-        pl.when(pl.col("_plain").str.contains(r"^[+-]?(?:\d+\.?\d*|\.\d+)$"))
+        pl.when(~pl.col("_plain").str.contains_any(["e", "E"]))
         .then(0.5 * pl.lit(10.0).pow(-decimals.fill_null(0.0))).alias("rounding"),
     )  # fmt: skip
     bad = pl.col("number_problem").is_not_null()
