@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,6 +25,7 @@ from schemas.result import UNDATED
 from schemas.settings import Lab, Settings
 from schemas.store import write
 from tasks import frames
+from tasks.ahead import ahead
 from tasks.current import current
 from tasks.folders import folder_name
 from tasks.ledger import Ledger
@@ -132,6 +134,18 @@ class Publisher:
     # building
 
     def _rebuild(self, snapshot: Snapshot, lab: str, stale: dict[str, str]) -> None:
+        for months, built in ahead(self._built(snapshot, lab, stale)):
+            for dataset in BY_MONTH:
+                parts = built.pop(dataset).partition_by("month", as_dict=True, maintain_order=True)
+                nothing = pl.DataFrame(schema=outputs.polars_schema(self._datasets[dataset]))
+                for month, editions in months.items():
+                    part = parts.pop((month,), nothing)
+                    self._write(dataset, lab, month, part, editions, snapshot.version)
+
+    def _built(
+        self, snapshot: Snapshot, lab: str, stale: dict[str, str]
+    ) -> Iterator[tuple[dict[str, str], dict[str, pl.DataFrame]]]:
+        """Portions of the stale months with their datasets, ready to be written."""
         if not stale:
             return
         rows = snapshot.rows(lab)
@@ -142,12 +156,7 @@ class Publisher:
             in_month = pl.col("month").fill_null(UNDATED).is_in(list(months))
             refused = rows.filter(~pl.col("accepted") & in_month).select(frames.OF_REFUSED).collect()
             built["quarantine"] = frames.quarantine(lab, refused)
-            for dataset in BY_MONTH:
-                ready = _checked(dataset, self._datasets[dataset], built.pop(dataset))
-                parts = ready.partition_by("month", as_dict=True, maintain_order=True)
-                for month, editions in months.items():
-                    part = parts.pop((month,), ready.clear())
-                    self._write(dataset, lab, month, part, editions, snapshot.version)
+            yield months, {name: _checked(name, self._datasets[name], built.pop(name)) for name in BY_MONTH}
 
     def _lab(self, lab: str) -> Lab:
         return self._labs.get(lab, Lab())
