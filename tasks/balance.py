@@ -68,9 +68,8 @@ def _figures(metric: Metric, sides: Sides, unit: str, converted: bool = False) -
     )  # fmt: skip
 
 
-def _choose_basis(metric: Metric, sides: Sides, specimens: set[str]) -> pl.Expr | None:
-    """The figures in the first basis in which every component is there; never one side converted alone. None
-    where no component is there in any."""
+def _choose_basis(metric: Metric, sides: Sides, specimens: set[str]) -> pl.Expr:
+    """The figures in the first basis in which every component is there; never one side converted alone."""
     complete = {
         unit: pl.all_horizontal(sides.present(c, unit) for c in sides.components) for unit in sides.units()
     }
@@ -87,7 +86,7 @@ def _choose_basis(metric: Metric, sides: Sides, specimens: set[str]) -> pl.Expr 
         )
         figures = _figures(metric, sides, "umol/L", converted=True)
         choice = pl.when(whole).then(figures) if choice is None else choice.when(whole).then(figures)  # type: ignore[attr-defined]
-    return choice
+    return choice if choice is not None else pl.lit(None)
 
 
 def _reason(metric: Metric, sides: Sides, refusals: dict[str, str]) -> pl.Expr:
@@ -171,9 +170,10 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     """
     sides = Sides(metric, frame)
     chosen = _choose_basis(metric, sides, set(frame["specimen"].unique()))
-    # lazily, because what the parts of the figures have in common is then computed once
-    figured = frame.lazy().with_columns((_nothing() if chosen is None else chosen).alias("_figures"))
-    figured = figured.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
+    frame = frame.with_columns((chosen if sides.units() else _nothing()).alias("_figures"))
+    if not isinstance(frame.schema["_figures"], pl.Struct):
+        frame = frame.with_columns(_nothing().alias("_figures"))
+    frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
     lowest, highest = natural_range(sides.formula)
     there = pl.col("reason").is_null()
     printed_low = pl.col("reported_low") - pl.col("reported_rounding").fill_null(0.0)
@@ -191,9 +191,9 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
         .otherwise(pl.lit(ABSENT)),
         "reported_agrees": pl.when(there & pl.col("reported_low").is_not_null()).then(agrees),
     }
-    return figured.select(
+    return frame.select(
         figures.get(name, pl.col(name)).cast(t).alias(name) for name, t in COMPUTED_SCHEMA.items()
-    ).collect()
+    )
 
 
 def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
