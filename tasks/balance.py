@@ -68,25 +68,26 @@ def _figures(metric: Metric, sides: Sides, unit: str, converted: bool = False) -
     )  # fmt: skip
 
 
-def _choose_basis(metric: Metric, sides: Sides, specimens: set[str]) -> pl.Expr:
+def _choose_basis(metric: Metric, sides: Sides, frame: pl.DataFrame) -> pl.Expr:
     """The figures in the first basis in which every component is there; never one side converted alone."""
-    complete = {
-        unit: pl.all_horizontal(sides.present(c, unit) for c in sides.components) for unit in sides.units()
-    }
-    choice: pl.Expr | None = None
-    for unit, whole in complete.items():
-        usable = whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole
-        figures = _figures(metric, sides, unit)
-        choice = pl.when(usable).then(figures) if choice is None else choice.when(usable).then(figures)  # type: ignore[attr-defined]
-    if specimens & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
+    ways: list[tuple[pl.Expr, str, bool]] = []  # whether all is there; the unit; converted with creatinine
+    for unit in sides.units():
+        whole = pl.all_horizontal(sides.present(c, unit) for c in sides.components)
+        ways.append((whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole, unit, False))
+    if set(frame["specimen"]) & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
         whole = pl.all_horizontal(
             sides.present(c, "umol/L")
             | (sides.present(c, "umol/mmol{creat}") & sides.present("creatinine", "umol/L"))
             for c in sides.components
         )
-        figures = _figures(metric, sides, "umol/L", converted=True)
-        choice = pl.when(whole).then(figures) if choice is None else choice.when(whole).then(figures)  # type: ignore[attr-defined]
-    return choice if choice is not None else pl.lit(None)
+        ways.append((whole, "umol/L", True))
+    if not ways:
+        return _nothing()
+    first = pl.coalesce(pl.when(whole).then(pl.lit(at)) for at, (whole, _, _) in enumerate(ways))
+    taken = frame.select(first.alias("way").unique())["way"].drop_nulls().sort()
+    # figures are dear, so those of a basis that no sample takes are not worked out
+    figures = [pl.when(first == at).then(_figures(metric, sides, *ways[at][1:])) for at in taken]
+    return pl.coalesce(figures) if figures else _nothing()
 
 
 def _reason(metric: Metric, sides: Sides, refusals: dict[str, str]) -> pl.Expr:
@@ -169,10 +170,7 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     `reported_rounding`. refusals: specimen -> why the metric is refused there.
     """
     sides = Sides(metric, frame)
-    chosen = _choose_basis(metric, sides, set(frame["specimen"].unique()))
-    frame = frame.with_columns((chosen if sides.units() else _nothing()).alias("_figures"))
-    if not isinstance(frame.schema["_figures"], pl.Struct):
-        frame = frame.with_columns(_nothing().alias("_figures"))
+    frame = frame.with_columns(_choose_basis(metric, sides, frame).alias("_figures"))
     frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
     lowest, highest = natural_range(sides.formula)
     there = pl.col("reason").is_null()
