@@ -220,11 +220,13 @@ def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.
     plain = pl.DataFrame(schema=polars_schema(columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     fields = []
     for column in columns:
-        dtype = plain.field(column.name).type
-        dtype = pyarrow.string() if pyarrow.types.is_large_string(dtype) else dtype
         said = {"description": column.description, "unit": column.unit, "phi": str(column.phi).lower()}
         fields.append(
-            pyarrow.field(column.name, dtype, metadata=said | {"lineage": str(column.lineage).lower()})
+            pyarrow.field(
+                column.name,
+                plain.field(column.name).type,
+                metadata=said | {"lineage": str(column.lineage).lower()},
+            )
         )
     return pyarrow.schema(fields, metadata={f"neurobalance.{key}": value for key, value in about.items()})
 

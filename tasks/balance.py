@@ -68,25 +68,26 @@ def _figures(metric: Metric, sides: Sides, unit: str, converted: bool = False) -
     )  # fmt: skip
 
 
-def _choose_basis(metric: Metric, sides: Sides, specimens: set[str]) -> pl.Expr:
+def _choose_basis(metric: Metric, sides: Sides, frame: pl.DataFrame) -> pl.Expr:
     """The figures in the first basis in which every component is there; never one side converted alone."""
-    complete = {
-        unit: pl.all_horizontal(sides.present(c, unit) for c in sides.components) for unit in sides.units()
-    }
-    choice: pl.Expr | None = None
-    for unit, whole in complete.items():
-        usable = whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole
-        figures = _figures(metric, sides, unit)
-        choice = pl.when(usable).then(figures) if choice is None else choice.when(usable).then(figures)  # type: ignore[attr-defined]
-    if specimens & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
+    ways: list[tuple[pl.Expr, str, bool]] = []  # whether all is there; the unit; converted with creatinine
+    for unit in sides.units():
+        whole = pl.all_horizontal(sides.present(c, unit) for c in sides.components)
+        ways.append((whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole, unit, False))
+    if set(frame["specimen"]) & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
         whole = pl.all_horizontal(
             sides.present(c, "umol/L")
             | (sides.present(c, "umol/mmol{creat}") & sides.present("creatinine", "umol/L"))
             for c in sides.components
         )
-        figures = _figures(metric, sides, "umol/L", converted=True)
-        choice = pl.when(whole).then(figures) if choice is None else choice.when(whole).then(figures)  # type: ignore[attr-defined]
-    return choice if choice is not None else pl.lit(None)
+        ways.append((whole, "umol/L", True))
+    if not ways:
+        return _nothing()
+    first = pl.coalesce(pl.when(whole).then(pl.lit(at)) for at, (whole, _, _) in enumerate(ways))
+    taken = frame.select(first.alias("way").unique())["way"].drop_nulls().sort()
+    # figures are dear, so those of a basis that no sample takes are not worked out
+    figures = [pl.when(first == at).then(_figures(metric, sides, *ways[at][1:])) for at in taken]
+    return pl.coalesce(figures) if figures else _nothing()
 
 
 def _reason(metric: Metric, sides: Sides, refusals: dict[str, str]) -> pl.Expr:
@@ -169,10 +170,7 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
     `reported_rounding`. refusals: specimen -> why the metric is refused there.
     """
     sides = Sides(metric, frame)
-    chosen = _choose_basis(metric, sides, set(frame["specimen"].unique()))
-    frame = frame.with_columns((chosen if sides.units() else _nothing()).alias("_figures"))
-    if not isinstance(frame.schema["_figures"], pl.Struct):
-        frame = frame.with_columns(_nothing().alias("_figures"))
+    frame = frame.with_columns(_choose_basis(metric, sides, frame).alias("_figures"))
     frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
     lowest, highest = natural_range(sides.formula)
     there = pl.col("reason").is_null()
@@ -197,18 +195,19 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
 
 
 def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
-    """Every metric of every sample that it is defined for, or refused in: one row each.
+    """Every metric of every sample that it is defined for, or refused in: one row each, in the order of the
+    metrics' ids and of `now.samples`.
 
     Returns a frame of `COMPUTED_SCHEMA`.
     """
-    metrics = [metric for metric in catalogue.metrics.values() if metric.computed]
+    metrics = [metric for _, metric in sorted(catalogue.metrics.items()) if metric.computed]
     analytes = {analyte for metric in metrics for analyte in formula_of(metric).analytes}
     slots = wide(now.results, analytes | {"creatinine", "urine_volume", "collection_duration"})
     base = now.samples.select("sample_key", "specimen", "time_source", "time_precision")
-    frame = incomplete_24h(base.join(slots, on="sample_key", how="left"))
+    frame = incomplete_24h(base.join(slots, on="sample_key", how="left", maintain_order="left"))
     for analyte, group in now.problems.filter(pl.col("analyte").is_in(sorted(analytes))).group_by("analyte"):
         named = group.select("sample_key", pl.col("problem").alias(f"_problem_{analyte[0]}"))
-        frame = frame.join(named, on="sample_key", how="left")
+        frame = frame.join(named, on="sample_key", how="left", maintain_order="left")
     printed = now.results.filter("is_ratio")
     parts = []
     for metric in metrics:
@@ -220,7 +219,9 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
             "sample_key", pl.col("low").alias("reported_low"), pl.col("high").alias("reported_high"),
             pl.col("rounding").alias("reported_rounding"),
         )  # fmt: skip
-        parts.append(one_metric(metric, mine.join(own, on="sample_key", how="left"), refusals))
+        parts.append(
+            one_metric(metric, mine.join(own, on="sample_key", how="left", maintain_order="left"), refusals)
+        )
     return pl.concat(parts) if parts else pl.DataFrame(schema=COMPUTED_SCHEMA)
 
 

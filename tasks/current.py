@@ -1,8 +1,12 @@
 """Which result counts: of all that was ever sent about a sample, what stands today. Pure Polars.
 
 Preliminary never beats final or corrected; then the later report; then corrected over final; then
-arrival. A correction or withdrawal that does not say when it was reported counts as reported on arrival. What still ties with different values is a conflict and nothing is published for it. A
+arrival. A correction or withdrawal that does not say when it was reported counts as reported on
+arrival. What still ties with different values is a conflict and nothing is published for it. A
 withdrawal, and a correction that is itself quarantined, take the older value out.
+
+Nearly every row is the only one that speaks of its sample and analyte: it stands as it is, and the
+rules are asked of the others alone.
 """
 
 from __future__ import annotations
@@ -19,7 +23,14 @@ QUARANTINED = "quarantined component"
 
 _CLOCK = ["_final", "_reported", "_corrected", "received_at"]
 _RESULT = ["sample_key", "analyte", "unit"]
-_VALUE = ["low", "high"]
+_IDENTITY = ["sample", "specimen", "site", "visit", "timepoint"]
+_TIME = ["collected_at", "collected_local", "time_precision", "time_source", "month"]
+#: what identity and time of a sample are taken from
+_ABOUT_SAMPLE = ["sample_key", "subject", *_IDENTITY, *_TIME, "status", "reported_at", "received_at"]
+#: what is of no use once it is known which rows stand
+_DECIDING = ["role", "reasons", "replicate", "replicates", "dilution", "method_rank", "received_at"]
+
+_OF_SAMPLE = (pl.col("role") == "sample") & pl.col("sample_key").is_not_null()
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,13 @@ class Current:
     results: pl.DataFrame
     problems: pl.DataFrame
     samples: pl.DataFrame
+
+    def of_months(self, months: list[str]) -> Current:
+        """What stands of the samples that were collected in `months`."""
+        samples = self.samples.filter(pl.col("month").is_in(months))
+        if samples.height == self.samples.height:
+            return self
+        return Current(self.results.join(samples, on="sample_key", how="semi"), self.problems, samples)
 
 
 def _with_clock(rows: pl.DataFrame) -> pl.DataFrame:
@@ -156,18 +174,28 @@ def _taken_out(rows: pl.DataFrame, against: pl.DataFrame, problem: str, same_uni
     return marked.with_columns(pl.coalesce("problem", "_out").alias("problem")).drop("_out")
 
 
+def _alone(rows: pl.DataFrame) -> pl.Series:
+    """Which rows stand because nothing else speaks of their sample and analyte.
+
+    Pairs are told apart by hashes. Two that share one are asked about like any others, so nothing is lost.
+    """
+    pair = pl.col("sample_key").hash(0) ^ pl.col("analyte").hash(1)
+    whole = pl.col("accepted") & pl.col("analyte").is_not_null() & (pl.col("status") != "withdrawn")
+    return rows.select((_OF_SAMPLE & whole & ~pair.is_duplicated()).fill_null(False)).to_series()
+
+
 def current(rows: pl.DataFrame) -> Current:
     """What stands of `rows`, which hold every row (newest editions) of each sample in them.
 
     rows: `RESULT_SCHEMA` with `edition`, in any order; the result does not depend on the order.
     """
-    rows = rows.filter((pl.col("role") == "sample") & pl.col("sample_key").is_not_null())
-    rows = _with_clock(rows).with_columns(pl.lit(None, pl.String).alias("problem"))
-    named = rows.filter(pl.col("analyte").is_not_null())
-    accepted = named.filter("accepted")
+    alone = _alone(rows)
+    others = rows.filter(_OF_SAMPLE & ~alone & pl.col("analyte").is_not_null())
+    others = _with_clock(others).with_columns(pl.lit(None, pl.String).alias("problem"))
+    accepted = others.filter("accepted")
     withdrawals = accepted.filter(pl.col("status") == "withdrawn")
     values = accepted.filter(pl.col("status") != "withdrawn")
-    quarantined = named.filter(~pl.col("accepted"))
+    quarantined = others.filter(~pl.col("accepted"))
     # an empty later cell is no correction, unless it says that it is one
     corrections = quarantined.filter(
         pl.col("status").is_in(["corrected", "withdrawn"]).fill_null(False)
@@ -182,46 +210,49 @@ def current(rows: pl.DataFrame) -> Current:
     several = pl.len().over(by) > 1
     winners = pl.concat([top.filter(~several), _resolve_ties(top.filter(several), by)]).drop("_replicate")
     standing = _one_method(winners.filter(pl.col("problem").is_null()))
-    subjects = standing.select("sample_key", "subject").drop_nulls().unique().group_by("sample_key").len()
-    mixed = subjects.filter(pl.col("len") > 1)["sample_key"]
+
+    # few rows tell all that is told of the samples
+    told = rows.lazy().filter(alone).select(_ABOUT_SAMPLE).unique().collect()
+    subjects = pl.concat([told, standing.select(_ABOUT_SAMPLE)]).select("sample_key", "subject")
+    subjects = subjects.drop_nulls().unique().group_by("sample_key").len()
+    mixed = pl.col("sample_key").is_in(subjects.filter(pl.col("len") > 1)["sample_key"].implode())
     standing = standing.with_columns(
-        pl.when(pl.col("sample_key").is_in(mixed.implode()))
-        .then(pl.lit(SUBJECTS))
-        .otherwise("problem")
-        .alias("problem")
+        pl.when(mixed).then(pl.lit(SUBJECTS)).otherwise("problem").alias("problem")
     )
-    results = standing.filter(pl.col("problem").is_null())
-    marked = pl.concat([
-        pl.concat([winners, standing, taken_out]).filter(pl.col("problem").is_not_null()).select("sample_key", "analyte", "problem"),
+    chosen = standing.filter(pl.col("problem").is_null())
+    unopposed = rows.drop(_DECIDING).filter(alone & ~mixed)
+    results = pl.concat([unopposed, chosen.select(unopposed.columns)])
+    unsolved = pl.concat([
+        *(some.filter(pl.col("problem").is_not_null()).select("sample_key", "analyte", "problem")
+          for some in (winners, standing, taken_out)),
+        rows.filter(alone & mixed).select("sample_key", "analyte", pl.lit(SUBJECTS).alias("problem")),
         withdrawals.select("sample_key", "analyte", pl.lit(WITHDRAWN).alias("problem")),
         quarantined.select("sample_key", "analyte", pl.lit(QUARANTINED).alias("problem")),
     ])  # fmt: skip
     order = {CONFLICT: 0, SUBJECTS: 0, SUPERSEDED: 1, WITHDRAWN: 2, QUARANTINED: 3}
     problems = (
-        marked.sort("sample_key", "analyte", pl.col("problem").replace_strict(order), "problem")
+        unsolved.sort("sample_key", "analyte", pl.col("problem").replace_strict(order), "problem")
         .unique(["sample_key", "analyte"], keep="first", maintain_order=True)
     )  # fmt: skip
-    return Current(results.drop("problem"), problems, _samples(results, accepted))
+    stands = pl.concat([told.filter(~mixed), chosen.select(_ABOUT_SAMPLE)])
+    return Current(results, problems, _samples(stands, pl.concat([told, accepted.select(_ABOUT_SAMPLE)])))
 
 
-def _samples(results: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFrame:
+def _samples(stands: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFrame:
     """One row per sample: identity, and the collection time of what stands, or else of what was accepted.
 
     Where rows of a sample disagree about the time, the latest clock decides, then the earlier time; where
     they disagree about the subject, it is not known.
     """
-    identity = ["sample", "specimen", "site", "visit", "timepoint"]
-    time = ["collected_at", "collected_local", "time_precision", "time_source", "month"]
-    columns = ["sample_key", "subject", "clock", *identity, *time]
-    nothing_stands = accepted.join(results, on="sample_key", how="anti")
-    rows = pl.concat([results.select(columns), nothing_stands.select(columns)])
+    nothing_stands = accepted.join(stands, on="sample_key", how="anti")
+    rows = _with_clock(pl.concat([stands, nothing_stands]).unique())
     latest = rows.sort(
-        ["sample_key", "clock", "collected_local", "time_precision", "time_source", "collected_at"],
-        descending=[False, True, False, False, False, False],
+        ["sample_key", "clock", "collected_local", "time_precision", "time_source", "collected_at", "month"],
+        descending=[False, True, False, False, False, False, False],
     ).unique("sample_key", keep="first", maintain_order=True)
     subject = pl.col("subject").drop_nulls()
     known = rows.group_by("sample_key").agg(
         pl.when(subject.n_unique() == 1).then(subject.first()).alias("subject"),
-        *(pl.col(name).drop_nulls().min() for name in identity),
+        *(pl.col(name).drop_nulls().min() for name in _IDENTITY),
     )
-    return latest.select("sample_key", *time).join(known, on="sample_key", how="left", maintain_order="left")
+    return latest.select("sample_key", *_TIME).join(known, on="sample_key", how="left", maintain_order="left")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from json.encoder import encode_basestring_ascii
 
 import polars as pl
 
@@ -12,7 +13,7 @@ from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from tasks.balance import compute, incomplete_24h, unusual_creatinine
 from tasks.current import Current
-from tasks.sides import RESPONSE, formula_of, wide
+from tasks.sides import RESPONSE, formula_of, spread, wide
 from tasks.validate import RULES
 
 _UNUSUAL = "creatinine outside 0.3 to 3.0 g/L"
@@ -28,9 +29,25 @@ NEEDED = (
     "time_precision", "time_source", "reported_at", "month", "accepted", "reasons",
 )  # fmt: skip
 
+#: What `quarantine` needs of one.
+OF_REFUSED = ("month", "export", "edition", "row", "item", "layout", "role", "reasons")
+
 #: What a sample has once, whatever its rows say.
 _ONCE = ("subject", "sample", "specimen", "site", "visit", "timepoint", "collected_at", "collected_local",
          "time_precision", "time_source", "month")  # fmt: skip
+
+#: In what order samples stand in a file; `_public_key` comes last, so it is the same in every run.
+_ORDER = [
+    "month",
+    "specimen",
+    "collected_local",
+    "subject",
+    "sample",
+    "site",
+    "visit",
+    "timepoint",
+    "_public_key",
+]
 
 
 @dataclass(frozen=True)
@@ -45,53 +62,38 @@ class Pseudonyms:
         """Pseudonyms (32 hexadecimal characters) of `ids`; `kind` keeps a subject apart from a sample."""
         if self.ids_are_study_codes and kind != "sample_key":
             return ids
-        named = {
-            text: hmac.digest(self.key, json.dumps([self.lab, kind, text]).encode(), "sha256").hex()[:32]
-            for text in ids.unique().drop_nulls()
-        }
+        # the digest of JSON's ["lab", "kind", "id"]; what all ids have in common goes in once
+        begun = hmac.new(self.key, json.dumps([self.lab, kind])[:-1].encode(), "sha256")
+
+        def digest(text: str) -> str:
+            whole = begun.copy()
+            whole.update(f", {encode_basestring_ascii(text)}]".encode())
+            return whole.hexdigest()[:32]
+
+        named = {text: digest(text) for text in ids.unique().drop_nulls()}
         return ids.replace_strict(named, default=None, return_dtype=pl.String)
 
 
 def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> dict[str, pl.DataFrame]:
-    """results, metrics and panels of the samples in `now`; columns as in `schemas.outputs`, and some more."""
-    samples = _samples(now.samples, catalogue, pseudonyms)
-    flags = _flags(now)
-    results = (
-        now.results.drop(_ONCE)
-        .with_columns(pl.when(pl.col("low") == pl.col("high")).then("low").alias("value"))
-        .join(samples, on="sample_key")
-        .join(flags, on="sample_key", how="left")
-    )
-    about = _about_metrics(catalogue)
-    label = pl.when(pl.col("evidence_grade") == "commercial_only").then(
-        pl.col("compartment") + ", commercial only"
-    )
-    metrics = (
-        compute(now, catalogue)
-        .join(samples, on="sample_key")
-        .join(flags, on="sample_key", how="left")
-        .join(about, on="metric")
-        .with_columns(
-            pl.when(pl.col("basis") == RESPONSE).then("response_unit").otherwise("unit").alias("unit")
-        )
-        .with_columns(label.otherwise("compartment").alias("label"))
-    )
-    # a panel has no column for the basis, so a ratio of peak areas must not stand among ratios of amounts
-    of_amounts = metrics.lazy().filter(pl.col("basis").ne_missing(RESPONSE))
-    values = of_amounts.drop_nulls("value").select("sample_key", "metric", "value")
-    columns = [pl.when(pl.col("metric") == name).then("value").alias(name) for name in about["metric"]]
-    one_row = values.select("sample_key", *columns).group_by("sample_key").agg(pl.all().max()).collect()
-    panels = samples.join(one_row, on="sample_key", how="left")
-    built = {"results": results, "metrics": metrics, "panels": panels}
+    """results, metrics and panels of the samples in `now`, in the order in which they are published; columns as
+    in `schemas.outputs`, and some more."""
+    samples = _samples(now, catalogue, pseudonyms)
+    built = {
+        "results": _results(now.results, samples),
+        "metrics": _metrics(replace(now, samples=samples), catalogue),
+    }
+    built["panels"] = _panels(built["metrics"], samples)
     return {
         name: frame.with_columns(pl.col("_public_key").alias("sample_key")) for name, frame in built.items()
     }
 
 
-def _samples(samples: pl.DataFrame, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.DataFrame:
+def _samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.DataFrame:
+    """What is published of each sample in every dataset, and `_at`: its place in their order."""
+    samples = now.samples
     compartments = {name: specimen.compartment for name, specimen in catalogue.specimens.items()}
     clock = pl.when(pl.col("time_precision") == "clock").then(pl.col("collected_local").dt.time())
-    return samples.with_columns(
+    public = samples.with_columns(
         pl.lit(pseudonyms.lab).alias("lab"),
         pseudonyms.of("subject", samples["subject"]).alias("subject"),
         pseudonyms.of("sample", samples["sample"]).alias("sample"),
@@ -101,6 +103,43 @@ def _samples(samples: pl.DataFrame, catalogue: Catalogue, pseudonyms: Pseudonyms
         .alias("compartment"),
         clock.alias("local_clock_time"),
     )
+    flagged = public.join(_flags(now), on="sample_key", how="left")
+    return flagged.sort(_ORDER, nulls_last=True).with_row_index("_at")
+
+
+def _results(results: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    value = pl.when(pl.col("low") == pl.col("high")).then("low").alias("value")
+    own = results.drop(_ONCE).with_columns(value)
+    joined = own.join(samples, on="sample_key", how="left", maintain_order="left")
+    # numbers that are in the order of the texts they stand for are sorted many times faster
+    coded = (
+        pl.col(name).cast(pl.Enum(joined[name].unique().drop_nulls().sort())) for name in ("unit", "method")
+    )
+    analyte = pl.col("analyte").cast(pl.Enum(joined["analyte"].unique().sort()))
+    return joined.sort(analyte, "_at", *coded, nulls_last=True)
+
+
+def _metrics(now: Current, catalogue: Catalogue) -> pl.DataFrame:
+    label = pl.when(pl.col("evidence_grade") == "commercial_only").then(
+        pl.col("compartment") + ", commercial only"
+    )
+    return (
+        compute(now, catalogue)
+        .join(now.samples, on="sample_key", how="left", maintain_order="left")
+        .join(_about_metrics(catalogue), on="metric", how="left", maintain_order="left")
+        .with_columns(
+            pl.when(pl.col("basis") == RESPONSE).then("response_unit").otherwise("unit").alias("unit")
+        )
+        .with_columns(label.otherwise("compartment").alias("label"))
+    )
+
+
+def _panels(metrics: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    # a panel has no column for the basis, so a ratio of peak areas must not stand among ratios of amounts
+    of_amounts = metrics.lazy().filter(pl.col("basis").ne_missing(RESPONSE))
+    values = of_amounts.drop_nulls("value").select("sample_key", "metric", "value").collect()
+    one_row = spread(values, ["metric"], {"value": ""})
+    return samples.join(one_row, on="sample_key", how="left", maintain_order="left")
 
 
 def _flags(now: Current) -> pl.DataFrame:

@@ -104,7 +104,10 @@ class Ledger:
     def stage(self, rows: pl.DataFrame) -> Staged:
         """Write rows (`RESULT_SCHEMA`) to a file that a later commit can name."""
         ordered = rows.select(list(RESULT_SCHEMA)).sort("month", "sample_key", maintain_order=True)
-        return Staged(self._write(ordered), frozenset(ordered["export"].unique()), _statistics(ordered))
+        # most columns of most exports say nothing; one that is left out is read as nulls
+        saying = [c.name for c in ordered if c.name in _STATISTICS or c.null_count() < len(c)]
+        path = self._write(ordered.select(saying))
+        return Staged(path, frozenset(ordered["export"].unique()), _statistics(ordered))
 
     def _write(self, frame: pl.DataFrame) -> str:
         name = f"files/{uuid.uuid4().hex}.parquet"
@@ -119,7 +122,7 @@ class Ledger:
 
     def staged_rows(self, staged: Staged) -> pl.DataFrame:
         """The rows of a staged file (`RESULT_SCHEMA`)."""
-        return scan_files(self.store, [staged.path]).collect()
+        return scan_files(self.store, [staged.path], RESULT_SCHEMA).collect()
 
     def discard(self, staged: Iterable[Staged]) -> None:
         """Remove staged files that no commit names."""

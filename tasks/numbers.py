@@ -6,6 +6,7 @@ limit is 0..infinity (nothing is known but that it is not negative). Nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import polars as pl
@@ -15,6 +16,8 @@ from schemas.layout import Layout
 NumberStyle = Literal["point", "comma", "mixed", "unproven", "fixed-point", "fixed-comma"]
 
 _COMPARATOR = r"^(<=|=<|>=|=>|[<>≤≥⩽⩾=])\s*"
+_COMPARES = list("<>≤≥⩽⩾=")
+_LESS, _MORE = "^(?:=?<|[≤⩽])", "^(?:=?>|[≥⩾])"
 # A mark with other than three digits after it, or after a leading zero, can only be decimal.
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _SURELY = r"^[+-]?(?:\d+{d}(?:\d{{1,2}}|\d{{4,}}){e}|0+{d}\d+{e}|\d{{4,}}{d}\d+{e}|\d{{1,3}}(?:{t}\d{{3}})+{d}\d+|\d*{d}\d+[eE][+-]?\d+)$"
@@ -38,8 +41,26 @@ def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
     return "mixed" if point and comma else "comma" if comma else "point" if point else "unproven"
 
 
-def _plain(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
-    """The number text with a decimal point and no thousands marks; null where it is not clear."""
+def _changed(texts: pl.Series, where: pl.Series, change: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """`texts`, changed where `where` is true: what is dear is asked of few texts only."""
+    if not where.any():
+        return texts
+    some = texts.filter(where).to_frame().select(change(pl.col(texts.name))).to_series()
+    return texts.clone().scatter(where.arg_true(), some)
+
+
+def _plain(core: pl.Series, style: NumberStyle, thousands: str) -> pl.Series:
+    """The number texts with a decimal point and no thousands marks; null where it is not clear.
+
+    A text without any mark that has to be thought about is clear, and so are nearly all.
+    """
+    points = "." if style in ("comma", "mixed", "fixed-comma") else ""
+    blanks = "'’ \u00a0\u2009\u202f" if thousands else ""
+    doubtful = core.str.contains_any([",", *thousands, *points, *blanks])
+    return _changed(core, doubtful, lambda text: _weighed(text, style, thousands))
+
+
+def _weighed(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
     if thousands:
         t = {".": r"\.", "'": "['’]", ",": ",", " ": r"[ \u00a0\u2009\u202f]"}[thousands]
         d = {"fixed-point": r"\.", "fixed-comma": ","}.get(style, "[.,]")
@@ -65,19 +86,17 @@ def _plain(core: pl.Expr, style: NumberStyle, thousands: str) -> pl.Expr:
     return clear
 
 
-def _number(core: pl.Expr, style: NumberStyle, thousands: str = "") -> tuple[pl.Expr, pl.Expr]:
-    """The number (null where unreadable or not finite) and its text with a decimal point."""
-    text = _plain(core, style, thousands)
-    number = text.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number), text
+def _numbers(plain: pl.Series) -> pl.Series:
+    """The numbers of texts with a decimal point; null where unreadable or not finite."""
+    numbers = plain.cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite(), None)
 
 
 def read_number(texts: pl.Series, style: NumberStyle, thousands: str = "") -> pl.Series:
     """Numbers of a column of plain numbers; null where there is none."""
     if texts.null_count() == len(texts):
-        return pl.Series(texts.name, [None] * len(texts), pl.Float64)
-    frame = pl.DataFrame({"t": texts.str.strip_chars()})
-    return frame.select(_number(pl.col("t"), style, thousands)[0].alias(texts.name)).to_series()
+        return pl.Series(texts.name, [None], pl.Float64).new_from_index(0, len(texts))
+    return _numbers(_plain(texts.str.strip_chars(), style, thousands))
 
 
 def _tokens(names: tuple[str, ...]) -> list[str]:
@@ -94,20 +113,20 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     above zero, or whose dilution cannot be read, is not known.
     """
     rules = layout.values
-    text = pl.col("value").str.strip_chars().fill_null("")
+    text = frame["value"].str.strip_chars().fill_null("")
+    bare = _changed(text, text.str.contains_any(_COMPARES), lambda t: t.str.replace(_COMPARATOR, ""))
     folded = text.str.to_lowercase()
     below, above, missing = (
         folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing)
     )
     absent = folded.is_in(_tokens(rules.not_detected))
-    comparator = text.str.extract(_COMPARATOR)
-    less, more = (
-        comparator.str.contains("[<≤⩽]").fill_null(False),
-        comparator.str.contains("[>≥⩾]").fill_null(False),
-    )
-    token = below | above | missing | absent
+    less, more = text.str.contains(_LESS), text.str.contains(_MORE)
+    core = bare.set(below | above | missing | absent, None)
+    plain = _plain(core, style, rules.thousands)
     frame = frame.with_columns(
-        pl.when(token).then(None).otherwise(text.str.replace(_COMPARATOR, "")).alias("_core"),
+        core.alias("_core"),
+        plain.alias("_plain"),
+        _numbers(plain).alias("_number"),
         pl.when(below).then(pl.lit("below")).when(above).then(pl.lit("above")).when(absent).then(pl.lit("not detected"))
         .when(less).then(pl.lit("below")).when(more).then(pl.lit("above")).otherwise(pl.lit("none")).alias("censoring"),
         missing.alias("_missing"),
@@ -118,7 +137,6 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         read_number(frame["lloq"], style, rules.thousands).alias("_lloq"),
         read_number(frame["uloq"], style, rules.thousands).alias("_uloq"),
     )  # fmt: skip
-    number, plain = _number(pl.col("_core"), style, rules.thousands)
     times_dilution = pl.when("_diluted").then(pl.col("dilution")).otherwise(1.0)
 
     def limit(column: str, named: dict[str, float]) -> pl.Expr:
@@ -128,7 +146,7 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
             known = pl.coalesce(known, undiluted * times_dilution)
         return pl.when(known > 0).then(known)
 
-    frame = frame.with_columns(number.alias("_number"), plain.alias("_plain")).with_columns(
+    frame = frame.with_columns(
         pl.when("_low_token").then(limit("_lloq", rules.lloq)).when("_high_token").then(limit("_uloq", rules.uloq))
         .otherwise("_number").alias("_number")
     )  # fmt: skip
@@ -152,7 +170,7 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         .when(n < 0).then(n).otherwise(0.0).alias("low"),
         pl.when(kind == "none").then(n).when(kind == "above").then(infinite)
         .otherwise(n.fill_null(pl.when(token).then(infinite))).alias("high"),
-        pl.when(pl.col("_plain").str.contains(r"^[+-]?(?:\d+\.?\d*|\.\d+)$"))
+        pl.when(~pl.col("_plain").str.contains_any(["e", "E"]))
         .then(0.5 * pl.lit(10.0).pow(-decimals.fill_null(0.0))).alias("rounding"),
     )  # fmt: skip
     bad = pl.col("number_problem").is_not_null()

@@ -18,6 +18,7 @@ from schemas.result import READ, RESULT_SCHEMA
 from schemas.settings import Lab, Settings
 from schemas.store import local_folder
 from tasks import readers
+from tasks.ahead import ahead
 from tasks.discover import Arrival, Export, archived_name, arrival
 from tasks.ledger import Ledger, Prepared, Staged
 from tasks.standardise import VERSION, Context, standardise
@@ -138,7 +139,7 @@ def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> 
     )  # fmt: skip
     found = readers.read(source.path, reading.layout, bench.knows)
     seen = 0
-    for batch in found.batches:
+    for batch in ahead(found.batches):
         out = judge(standardise(batch, context)).select(list(RESULT_SCHEMA))
         seen += len(batch)
         account.rows += len(out)
@@ -196,7 +197,7 @@ def prepare(
             account = Account()
             own: list[Staged] = []
             try:
-                for frame in judged(bench, source, reading, account):
+                for frame in ahead(judged(bench, source, reading, account)):
                     waiting.append(frame)
                     if sum(map(len, waiting)) >= ROWS_PER_FILE:
                         own.append(ledger.stage(pl.concat(waiting)))

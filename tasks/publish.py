@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,19 +25,18 @@ from schemas.result import UNDATED
 from schemas.settings import Lab, Settings
 from schemas.store import write
 from tasks import frames
+from tasks.ahead import ahead
 from tasks.current import current
 from tasks.folders import folder_name
 from tasks.ledger import Ledger
+from tasks.portions import extents, portions, rows_of
 from tasks.snapshot import Snapshot
 
 Columns = tuple[outputs.Column, ...]
 
 BY_MONTH = ("results", "metrics", "panels", "quarantine")
-_SAMPLES = ["specimen", "collected_local", "subject", "sample", "site", "visit", "timepoint", "sample_key"]
+#: in what order the rows of a file stand; those of the datasets of samples are in theirs already
 _SORT = {
-    "results": ["analyte", *_SAMPLES, "unit", "method"],
-    "metrics": ["metric", *_SAMPLES],
-    "panels": _SAMPLES,
     "quarantine": ["reason", "export", "row", "item"],
     "exports": ["received_at", "export"],
     "catalogue": ["metric"],
@@ -78,8 +78,7 @@ class Publisher:
                 stale_exports = self._stale_exports(lab, receipts)
                 if not stale and not stale_exports:
                     break
-                for months in self._portions(snapshot, lab, stale):
-                    self._rebuild(snapshot, lab, months)
+                self._rebuild(snapshot, lab, stale)
                 self._rebuild_exports(snapshot, lab, receipts, stale_exports)
                 rebuilt[lab] |= stale.keys()
         self._publish_catalogue()
@@ -132,43 +131,32 @@ class Publisher:
             if not self._fresh([self.name("exports", lab, month)], editions, built_with)
         }
 
-    def _portions(self, snapshot: Snapshot, lab: str, stale: dict[str, str]) -> list[dict[str, str]]:
-        """Stale months in portions of about `rows_per_batch` rows, so that memory stays flat."""
-        if not stale:
-            return []
-        counts = dict(snapshot.all_rows(lab).group_by("month").len().collect().iter_rows())
-        portions: list[dict[str, str]] = [{}]
-        size = 0
-        for month in sorted(stale):
-            rows = counts.get(None if month == UNDATED else month, 0)
-            if portions[-1] and size + rows > self.settings.rows_per_batch:
-                portions.append({})
-                size = 0
-            portions[-1][month] = stale[month]
-            size += rows
-        return portions
-
     # building
 
-    def _rebuild(self, snapshot: Snapshot, lab: str, months: dict[str, str]) -> None:
+    def _rebuild(self, snapshot: Snapshot, lab: str, stale: dict[str, str]) -> None:
+        for months, built in ahead(self._built(snapshot, lab, stale)):
+            for dataset in BY_MONTH:
+                parts = built.pop(dataset).partition_by("month", as_dict=True, maintain_order=True)
+                nothing = pl.DataFrame(schema=outputs.polars_schema(self._datasets[dataset]))
+                for month, editions in months.items():
+                    part = parts.pop((month,), nothing)
+                    self._write(dataset, lab, month, part, editions, snapshot.version)
+
+    def _built(
+        self, snapshot: Snapshot, lab: str, stale: dict[str, str]
+    ) -> Iterator[tuple[dict[str, str], dict[str, pl.DataFrame]]]:
+        """Portions of the stale months with their datasets, ready to be written."""
+        if not stale:
+            return
         rows = snapshot.rows(lab)
-        here = rows.filter(pl.col("month").is_in([month for month in months if month != UNDATED]))
-        keys = here.filter(pl.col("role") == "sample").select("sample_key").drop_nulls().unique()
-        # a sample's rows of all months: a correction may have moved it
-        samples = rows.select(frames.NEEDED).join(keys, on="sample_key", how="semi").collect()
-        in_month = pl.col("month").fill_null(UNDATED).is_in(list(months))
-        position = ("month", "export", "edition", "row", "item", "layout", "role", "reasons")
-        refused = rows.filter(~pl.col("accepted") & in_month).select(position).collect()
-        built = frames.of_samples(current(samples), self.catalogue, self._pseudonyms(lab))
-        del samples
-        built["quarantine"] = frames.quarantine(lab, refused)
-        for dataset in BY_MONTH:
-            wanted = built.pop(dataset).filter(pl.col("month").is_in(list(months)))
-            ready = _checked(dataset, self._datasets[dataset], wanted)
-            for month, editions in months.items():
-                self._write(
-                    dataset, lab, month, ready.filter(pl.col("month") == month), editions, snapshot.version
-                )
+        found = extents(rows)
+        for months in portions(stale, found, self.settings.rows_per_batch):
+            now = current(rows_of(rows, frames.NEEDED, list(months), found))
+            built = frames.of_samples(now.of_months(list(months)), self.catalogue, self._pseudonyms(lab))
+            in_month = pl.col("month").fill_null(UNDATED).is_in(list(months))
+            refused = rows.filter(~pl.col("accepted") & in_month).select(frames.OF_REFUSED).collect()
+            built["quarantine"] = frames.quarantine(lab, refused)
+            yield months, {name: _checked(name, self._datasets[name], built.pop(name)) for name in BY_MONTH}
 
     def _lab(self, lab: str) -> Lab:
         return self._labs.get(lab, Lab())
@@ -208,11 +196,11 @@ class Publisher:
         )
 
     def _put(self, name: str, columns: Columns, frame: pl.DataFrame, about: dict[str, str]) -> None:
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(
-            outputs.arrow_schema(columns, about)
-        )
-        options = {"compression": "zstd", "row_group_size": _ROW_GROUP, "write_statistics": True}
-        write(self.settings.store, name, partial(pq.write_table, table, **options))
+        as_parquet = partial(
+            frame.lazy().sink_parquet, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP,
+            arrow_schema=outputs.arrow_schema(columns, about),
+        )  # fmt: skip
+        write(self.settings.store, name, as_parquet)
         self.written[about["dataset"]] = self.written.get(about["dataset"], 0) + 1
 
 
@@ -228,7 +216,7 @@ def editions_by_month(frame: pl.DataFrame) -> dict[str, str]:
 
 
 def _checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the published columns, sorted, once it has passed the schema of its dataset.
+    """`frame` with the published columns, in order, once it has passed the schema of its dataset.
 
     Pandera's own error would quote cells, so what is raised names columns only.
     """
@@ -237,7 +225,9 @@ def _checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFram
     ready = frame.select(
         pl.col(c.name).cast(c.dtype) if c.name in frame.columns else pl.lit(None, c.dtype).alias(c.name)
         for c in columns
-    ).sort(_SORT[dataset], nulls_last=True, maintain_order=True)
+    )
+    if dataset in _SORT:
+        ready = ready.sort(_SORT[dataset], nulls_last=True, maintain_order=True)
     failed = False
     try:
         outputs.pandera_schema(columns).validate(ready, lazy=True)

@@ -99,5 +99,5 @@ def test_only_the_ledger_writes_delta_tables():
 
 
 def test_only_publish_writes_outputs_and_only_the_ledger_other_parquet_files():
-    assert users_of("write_table") == {"tasks/publish.py"}
-    assert users_of("write_parquet", "sink_parquet") == {"tasks/ledger.py"}
+    assert users_of("sink_parquet", "write_table") == {"tasks/publish.py"}
+    assert users_of("write_parquet") == {"tasks/ledger.py"}

@@ -1,0 +1,52 @@
+"""What of the ledger is computed together: whole months, and all rows of the samples that stand in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from schemas.result import UNDATED
+
+_OF_SAMPLE = (pl.col("role") == "sample") & pl.col("sample_key").is_not_null()
+_MONTH = pl.col("month").fill_null(UNDATED)
+
+
+def extents(rows: pl.LazyFrame) -> pl.DataFrame:
+    """How many rows each sample has in each month: sample (a hash of its key), month, rows.
+
+    Two samples of one hash are taken for one here, so that at worst too much is looked at.
+    """
+    counted = rows.filter(_OF_SAMPLE).group_by(pl.col("sample_key").hash().alias("sample"), _MONTH)
+    return counted.agg(pl.len().alias("rows")).collect(engine="streaming")
+
+
+def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list[dict[str, str]]:
+    """Stale months in portions of about `size` rows, so that memory stays flat."""
+    counts = dict(extents.group_by("month").agg(pl.col("rows").sum()).iter_rows())
+    out: list[dict[str, str]] = []
+    filled = 0
+    for month in sorted(stale):
+        rows = counts.get(month, 0)
+        if not out or filled + rows > size:
+            out.append({})
+            filled = 0
+        out[-1][month] = stale[month]
+        filled += rows
+    return out
+
+
+def rows_of(
+    rows: pl.LazyFrame, columns: tuple[str, ...], months: list[str], extents: pl.DataFrame
+) -> pl.DataFrame:
+    """`columns` of every row of the samples that stand in `months`: a correction may have moved a sample."""
+    dated = [month for month in months if month != UNDATED]
+    here = rows.filter(pl.col("month").is_in(dated) & _OF_SAMPLE)
+    known = extents.filter(pl.col("month").is_in(dated))
+    elsewhere = extents.join(known, on=["sample", "month"], how="anti").join(known, on="sample", how="semi")
+    if elsewhere.is_empty():
+        return here.select(columns).collect()
+    there = _MONTH.is_in(elsewhere["month"].unique().to_list()) & ~_MONTH.is_in(dated)
+    keys = here.select("sample_key").unique()
+    moved = rows.filter(there & _OF_SAMPLE).select(columns).join(keys, on="sample_key", how="semi")
+    return pl.concat([here.select(columns), moved]).collect()
