@@ -69,11 +69,11 @@ def main() -> None:
     inbox, out = arguments()
     stages = Stages()
     watch(stages)
-    settings = Settings(home=out, inbox=inbox, id_key=ID_KEY)  # type: ignore[arg-type]
+    settings = Settings(home=out, inbox=inbox, id_key=ID_KEY, settle_seconds=0)  # type: ignore[arg-type]
     with stages.stage("settings and catalogue"):
         bench = Bench.of(settings)
     with stages.stage("archive"):
-        found = archive_inbox(settings)
+        found = archive_inbox(settings).files
     for lab, batch in _batches(settings, list(found)):
         with stages.stage("prepare"):
             known = dict(
