@@ -247,6 +247,21 @@ class Ledger:
         table.cleanup_metadata()
         return table.version()
 
+    def forget(self) -> None:
+        """Remove the log entries before this version, which quote the ends of files that are gone, and the
+        files that were replaced. A checkpoint of this version stands for them all."""
+        snapshot = self.open()
+        snapshot.table.create_checkpoint()
+        log = f"{FOLDER}/_delta_log"
+        if self.store.item(f"{log}/{snapshot.version:020d}.checkpoint.parquet") is None:
+            raise FileNotFoundError(errno.ENOENT, "the checkpoint was not written; no log entry was removed")
+        for path in self.open().swapped_away() - snapshot.paths:
+            self.store.delete(f"{FOLDER}/{path}")
+        for item in list(self.store.items(log)):
+            number = item.name.rsplit("/", 1)[1][:20]
+            if number.isdigit() and int(number) < snapshot.version:
+                self.store.delete(item.name)
+
     def _append(
         self, snapshot: Snapshot, actions: list[AddAction | RemoveAction], transactions: list[Transaction]
     ) -> None:
