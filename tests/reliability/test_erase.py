@@ -90,11 +90,11 @@ def test_nothing_of_a_subject_stays_in_any_byte_of_the_home_and_the_others_stay(
 
 def test_outputs_are_those_of_a_home_that_never_had_the_subject(home, tmp_path):
     clean = Home(tmp_path / "clean")
-    clean.put("labs.toml", "[north]\nids_are_study_codes = true\n")
-    home.put("labs.toml", "[north]\nids_are_study_codes = true\n")
+    clean.put("labs.toml", STUDY_CODES)
+    home.put("labs.toml", STUDY_CODES)
     for place, more in ((clean, []), (home, [THEIRS, THEIRS | {"collected_at": "2024-07-01 08:00"}])):
         place.ingest("north", table({"value": "150"}, *more))
-    assert len(home.values("dopamine")) == 1
+    assert len(home.values("dopamine")) == 2
     forget(home)
     for dataset in ("results", "metrics", "panels"):
         keep = [name for name in clean.comparable()[dataset].columns if name != "sample_key"]
