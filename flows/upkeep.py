@@ -121,7 +121,7 @@ def _print(found: Changes, output: Path | None) -> None:
     if len(found.frame) > _SHOWN and output is None:
         console.print(f"The first {_SHOWN} are shown; --output FILE.csv writes all.")
     if not found.catalogue_known:
-        console.print("No catalogue was kept by then: metrics are compared as they are defined now.")
+        console.print("No usable catalogue of then was kept: metrics are compared as they are defined now.")
 
 
 def _said(row: dict, when: str) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from schemas.catalogue import Catalogue, built_in_files, catalogue_of
+from schemas.catalogue import Catalogue, CatalogueError, built_in_files, catalogue_of
 from schemas.settings import Settings
 from schemas.store import read, write
 
@@ -49,7 +49,8 @@ def keep(settings: Settings, catalogue: Catalogue, now: datetime | None = None) 
 
 
 def at(settings: Settings, time: datetime) -> Catalogue | None:
-    """The catalogue that outputs were published with at a time (UTC); None where none was kept by then."""
+    """The catalogue that outputs were published with at a time (UTC); None where none was kept by
+    then, or this version of the program cannot build it."""
     before = [name for kept, _, name in _kept(settings) if kept <= time]
     if not before:
         return None
@@ -57,4 +58,7 @@ def at(settings: Settings, time: datetime) -> Catalogue | None:
     built_in, own = (
         {name: text.encode() for name, text in said[part].items()} for part in ("built_in", "own")
     )
-    return catalogue_of(built_in, own)
+    try:
+        return catalogue_of(built_in, own)
+    except (CatalogueError, KeyError):
+        return None

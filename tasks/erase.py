@@ -20,8 +20,8 @@ from schemas.store import Store, read, write
 from tasks.discover import InboxCache
 from tasks.folders import folder_name
 from tasks.ledger import Ledger, LostRaces, Stood
-from tasks.snapshot import FOLDER, Snapshot, newest_of, scan_files
-from tasks.subject import GONE, LONG_ENOUGH, Search, blanked, editions, recounted
+from tasks.snapshot import FOLDER, Snapshot, scan_files
+from tasks.subject import COUNTED, GONE, LONG_ENOUGH, Search, blanked, editions, recounted
 
 _ATTEMPTS = 10
 _BLOCK = 1 << 20
@@ -92,11 +92,14 @@ def _archived(settings: Settings, search: Search, snapshot: Snapshot) -> set[str
     """Archived exports that hold the subject though no row says so: those without rows that name it in their
     bytes, those whose bytes came back after an erasure, and those of which an erasure was cut off."""
     newest = {r["export"]: r for r in snapshot.receipts(search.lab).to_dicts()}
+    there = _in_archive(settings.store, search.lab)
+    kept = {sha256 for _, sha256, is_note in there if not is_note}
     out = set()
-    for name, sha256, is_note in _in_archive(settings.store, search.lab):
+    for name, sha256, is_note in there:
         said = newest.get(sha256)
         if is_note:
-            holds = said is not None and said["action"] == READ and _noted(settings.store, name) == GONE
+            lost = sha256 not in kept and said is not None and said["action"] == READ
+            holds = lost and _noted(settings.store, name) == GONE
         elif said is not None and said["action"] == ERASED:
             holds = True
         else:
@@ -139,8 +142,11 @@ def _bytes_name(store: Store, name: str, search: Search) -> bool:
 def _unarchive(settings: Settings, search: Search, exports: set[str]) -> None:
     store = settings.store
     there = _in_archive(store, search.lab)
+    receipts = Ledger(store).open().receipts(search.lab)
+    known = set(receipts["export"])
+    named = exports | set(receipts.filter(search.in_text(pl.col("name")))["export"])
     for name, sha256, is_note in there:
-        if is_note and (sha256 in exports or search.named(_noted(store, name))):
+        if is_note and (sha256 in named or (sha256 not in known and search.named(_noted(store, name)))):
             text = json.dumps(json.loads(read(store, name) or b"{}") | {"name": GONE}).encode()
             write(store, name, partial(Path.write_bytes, data=text))
     for name, sha256, is_note in there:
@@ -170,28 +176,33 @@ def _rewrite(ledger: Ledger, search: Search, exports: set[str]) -> bool:
     files = snapshot.files.filter(pl.col("lab") == search.lab)
     old: list[dict] = files.filter(pl.col("kind") == "receipt").to_dicts()
     fresh: list[Stood] = []
+    counted = [pl.DataFrame(schema=COUNTED)]
+    ended = editions(receipts, exports, datetime.now(UTC))
+    again = dict(ended.select("export", pl.col("edition") - 1).iter_rows())
+    theirs = pl.col("export").is_in(list(exports))
     for file in files.filter(pl.col("kind") == "result").to_dicts():
         scan = scan_files(ledger.store, [file["path"]], RESULT_SCHEMA)
-        if not scan.select((search.own_rows | search.texts).any()).collect().item():
+        if not scan.select(theirs.any()).collect().item():
             continue
-        old.append(file)
-        if len(stays := search.without(scan.collect())):
-            fresh.append(ledger.rewritten(stays, "result", file["edition"]))
-    rows = snapshot.all_rows(search.lab).filter(pl.col("export").is_in(list(exports)))
-    stays = search.without(rows.collect())
-    receipts = recounted(receipts, stays, exports)
-    ended = editions(receipts, exports, datetime.now(UTC))
-    standing = stays.join(
-        newest_of(receipts).select("export", "edition"), on=["export", "edition"], how="semi"
-    )
-    for (edition,), group in ended.group_by("edition"):
-        own = standing.filter(pl.col("export").is_in(group["export"].to_list()))
-        if len(own):
-            fresh.append(ledger.rewritten(own, "result", int(edition)))  # type: ignore[call-overload]
-    for (edition,), group in pl.concat([receipts, ended]).group_by("edition"):
+        rows = scan.collect()
+        stays = search.without(rows)
+        if not stays.equals(rows):
+            old.append(file)
+            if len(stays):
+                fresh.append(ledger.rewritten(stays, "result", file["edition"]))
+        own = stays.filter(theirs)
+        counted.append(
+            own.with_columns(pl.lit(file["edition"]).cast(pl.Int32).alias("edition")).select(list(COUNTED))
+        )
+        standing = own.filter(
+            pl.col("export").is_in([e for e, edition in again.items() if edition == file["edition"]])
+        )
+        if len(standing):
+            fresh.append(ledger.rewritten(standing, "result", file["edition"] + 1))
+    every = recounted(pl.concat([receipts, ended]), pl.concat(counted), again, exports)
+    for (edition,), group in every.group_by("edition"):
         fresh.append(ledger.rewritten(group, "receipt", int(edition)))  # type: ignore[call-overload]
-    fresh_editions = dict(ended.select("export", "edition").iter_rows())
-    return ledger.swap(snapshot, search.lab, old, fresh, fresh_editions)
+    return ledger.swap(snapshot, search.lab, old, fresh, dict(ended.select("export", "edition").iter_rows()))
 
 
 def _remove_staged(ledger: Ledger, search: Search) -> None:

@@ -13,6 +13,13 @@ from schemas.result import ERASED, RECEIPT_SCHEMA, WITHDRAWN
 GONE = "erased"
 #: ids of fewer characters stand in too many texts: rows without a subject and bytes are not searched for them
 LONG_ENOUGH = 4
+#: what counts are made of
+COUNTED: dict[str, pl.DataType | type[pl.DataType]] = {
+    "export": pl.String,
+    "edition": pl.Int32,
+    "accepted": pl.Boolean,
+    "reasons": pl.List(pl.String),
+}
 _TEXTS = ("raw", "comment", "hint", "defect", "run", "sent_specimen", "sent_analyte", "sent_code", "sent_status",
           "sent_role", "sent_collected_at", "sent_acquired_at", "sent_reported_at", "sent_value", "sent_unit")  # fmt: skip
 
@@ -86,9 +93,19 @@ def blanked(receipts: pl.DataFrame, search: Search, exports: set[str]) -> pl.Dat
     )
 
 
-def recounted(receipts: pl.DataFrame, rows: pl.DataFrame, exports: set[str]) -> pl.DataFrame:
-    """The receipts of `exports` with the counts of the `rows` that stay."""
+def recounted(
+    receipts: pl.DataFrame, rows: pl.DataFrame, again: dict[str, int], exports: set[str]
+) -> pl.DataFrame:
+    """The receipts of `exports` with the counts of the rows that stay (`COUNTED`).
+
+    again: export -> the edition whose rows stand once more, in the edition after it.
+    """
     by = ["export", "edition"]
+    copied = pl.DataFrame(
+        list(again.items()), schema={"export": pl.String, "edition": pl.Int32}, orient="row"
+    )
+    twice = rows.join(copied, on=by, how="semi").with_columns(pl.col("edition") + 1)
+    rows = pl.concat([rows, twice])
     counted = rows.group_by(by).agg(
         pl.len().cast(pl.Int64).alias("rows"),
         pl.col("accepted").sum().cast(pl.Int64).alias("accepted_rows"),
