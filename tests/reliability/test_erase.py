@@ -211,7 +211,8 @@ def test_names_in_the_cache_of_an_inbox_go_too(home, tmp_path):
     inbox.mkdir(parents=True)
     (inbox / f"{CANARY}.csv").write_bytes(table({}))
     home.options["inbox"] = str(tmp_path / "inbox")
-    home.commit(*archive_inbox(home.settings))
+    home.options["settle_seconds"] = 0
+    home.commit(*archive_inbox(home.settings).files)
     forget(home)
     assert in_bytes(home) == []
 
