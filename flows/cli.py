@@ -220,6 +220,10 @@ def demo(home: Home = _DATA) -> None:
     run_demo(settings, lambda: _run_flow(settings, None, None))
 
 
+# commands of their own modules, which take `app` from this one
+import flows.upkeep  # noqa: E402, F401
+
+
 def main() -> None:
     """Run the command. Exit status: 0 all accounted for, 2 wrong usage, 1 the run could not do its work."""
     try:
@@ -236,4 +240,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # the module by its name, which the other commands stand in
+    from flows.cli import main as run
+
+    run()

@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
-from schemas.store import Item
+from schemas.store import Item, sweep_spool
 
 _BLOCK = 1 << 20
 
@@ -145,3 +146,7 @@ class Bucket:
 
         with suppress(FileNotFoundError):
             obstore.delete(self._store, name)
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what was spooled on this machine. Unfinished uploads are for the bucket's lifecycle rule."""
+        return sweep_spool(before)

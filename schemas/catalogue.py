@@ -77,12 +77,21 @@ def load_catalogue(own: Path | None = None) -> Catalogue:
     `own` may hold files of the same names; what it redefines or makes ambiguous is refused. Kept in
     memory per content. Raises CatalogueError naming file, row and mend.
     """
-    contents = {name: (BUILT_IN / name).read_bytes() for name in (*READING_FILES, *METRIC_FILES)}
     added: dict[str, bytes] = {}
     if own is not None:
         if not own.is_dir():
             raise CatalogueError(f"{own}: there is no such folder; make it, or unset the lab's own catalogue")
         added = {path.name: path.read_bytes() for path in sorted(own.glob("*.csv"))}
+    return catalogue_of(built_in_files(), added)
+
+
+def built_in_files() -> dict[str, bytes]:
+    """The files of the built-in catalogue: name -> content."""
+    return {name: (BUILT_IN / name).read_bytes() for name in (*READING_FILES, *METRIC_FILES)}
+
+
+def catalogue_of(contents: Mapping[str, bytes], added: Mapping[str, bytes]) -> Catalogue:
+    """The catalogue of the built-in files `contents` and a lab's own files `added` (name -> content)."""
     key = hashlib.sha256()
     for part in (contents, added):
         for name, content in part.items():

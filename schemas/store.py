@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -67,6 +68,9 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file; one that is not there is removed already."""
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what killed processes left half-written and nobody wrote to since `before`; how many."""
 
 
 def read(store: Store, name: str) -> bytes | None:
@@ -216,3 +220,35 @@ class Folder:
     def delete(self, name: str) -> None:
         """Unlink."""
         (self.root / name).unlink(missing_ok=True)
+
+    def sweep(self, before: datetime) -> int:
+        """Unlink the files under way, wherever in the home they stand."""
+        old = [
+            path
+            for place, _, names in os.walk(self.root)
+            for path in (Path(place, name) for name in names if name.startswith(UNDER_WAY))
+            if _older(path, before)
+        ]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
+
+def _older(path: Path, before: datetime) -> bool:
+    try:
+        return path.lstat().st_mtime < before.timestamp()
+    except FileNotFoundError:
+        return False  # whoever wrote it is done
+
+
+def sweep_spool(before: datetime) -> int:
+    """Remove folders of this user, in this machine's place for temporary files, that spools of killed
+    processes left."""
+    swept = 0
+    for folder in Path(tempfile.gettempdir()).glob("neurobalance-*"):
+        if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+            continue
+        if all(_older(path, before) for path in (folder, *folder.iterdir())):
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
+    return swept

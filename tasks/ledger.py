@@ -32,6 +32,8 @@ from tasks.discover import Export
 from tasks.snapshot import FOLDER, Snapshot, newest_of, scan_files
 
 ATTEMPTS = 100
+#: files that were swapped away can be kept for at most so long, for readers of older versions
+KEEP_DAYS = 30
 _STATISTICS = ("month", "sample_key", "export")
 _ROW_GROUP = 100_000
 
@@ -43,6 +45,15 @@ class Staged:
     path: str
     exports: frozenset[str]
     statistics: str
+
+
+@dataclass(frozen=True)
+class Stood:
+    """A staged file, and where a swap puts it: kind (`result` or `receipt`) and edition."""
+
+    kind: str
+    edition: int
+    file: Staged
 
 
 @dataclass
@@ -95,7 +106,12 @@ class Ledger:
                 schema=Schema.from_arrow(arrow),
                 partition_by=list(LEDGER_PARTITIONS),
                 mode="ignore",  # another process may have been first
-                configuration={"delta.appendOnly": "true", "delta.checkpointInterval": "50"},
+                configuration={
+                    "delta.appendOnly": "true",
+                    "delta.checkpointInterval": "50",
+                    # how long a checkpoint remembers which files were swapped away: see KEEP_DAYS
+                    "delta.deletedFileRetentionDuration": f"interval {KEEP_DAYS} days",
+                },
                 storage_options=self.store.options,
             )
             table = DeltaTable(place, storage_options=self.store.options)
@@ -166,10 +182,7 @@ class Ledger:
             transactions = [Transaction(_lab_order(lab), order)]
             transactions += [Transaction(f"{lab}/{export}", edition) for export, edition in editions.items()]
             try:
-                snapshot.table.create_write_transaction(
-                    list[AddAction | RemoveAction](actions), mode="append", schema=snapshot.table.schema(), partition_by=list(LEDGER_PARTITIONS),
-                    commit_properties=CommitProperties(app_transactions=transactions),
-                )  # fmt: skip
+                self._append(snapshot, list(actions), transactions)
             except CommitFailedError:
                 self.discard(file for file in said.values() if file.path not in self.open().paths)
                 time.sleep(random.uniform(0, min(0.05 * 2**attempt, 2.0)))
@@ -177,6 +190,85 @@ class Ledger:
                 continue
             return Committed({Export(lab, export): edition for export, edition in editions.items()}, held)
         raise LostRaces(f"lab {lab}: {ATTEMPTS} commits were overtaken by other processes; run again")
+
+    def swap(
+        self,
+        snapshot: Snapshot,
+        lab: str,
+        removed: Iterable[dict],
+        added: Iterable[Stood],
+        editions: dict[str, int] | None = None,
+    ) -> bool:
+        """Let the files `added` stand for the files `removed` (rows of `Snapshot.files`) of one lab, at once.
+
+        Of two swaps of one lab at the same time one is refused: this needs an application transaction of
+        its own, because delta-rs lets two commits remove the same file. Commits of new exports go on
+        beside it. `editions` (export -> edition) names the editions that `added` brings with it; then
+        commits of the lab are refused too. Returns False, and leaves no file behind, where it was refused.
+        """
+        added = list(added)
+        now = int(time.time() * 1000)
+        gone = [
+            RemoveAction(file["path"], False, now, file["size_bytes"],
+                         {"lab": lab, "kind": file["kind"], "edition": str(file["edition"])})
+            for file in removed
+        ]  # fmt: skip
+        fresh = [
+            self._action(a.file.path, lab, a.kind, a.edition, a.file.statistics, data_change=False)
+            for a in added
+        ]
+        names = [_lab_files(lab), *([_lab_order(lab)] if editions else [])]
+        transactions = [
+            Transaction(name, (snapshot.table.transaction_version(name) or 0) + 1) for name in names
+        ]
+        transactions += [Transaction(f"{lab}/{export}", n) for export, n in (editions or {}).items()]
+        try:
+            self._append(snapshot, [*fresh, *gone], transactions)
+        except CommitFailedError:
+            paths = self.open().paths
+            # a commit whose acknowledgement was lost is a commit
+            if added and all(a.file.path in paths for a in added):
+                return True
+            self.discard(a.file for a in added if a.file.path not in paths)
+            return False
+        return True
+
+    def rewritten(self, frame: pl.DataFrame, kind: str, edition: int) -> Stood:
+        """Stage rows or receipts that a swap is to put in the place of others."""
+        if kind == "result":
+            return Stood(kind, edition, self.stage(frame))
+        ordered = frame.select(list(RECEIPT_SCHEMA)).sort("recorded_at", "export")
+        return Stood(kind, edition, Staged(self._write(ordered), frozenset(), _count(ordered)))
+
+    def checkpoint(self) -> int:
+        """Write a checkpoint, and drop log entries that it has made old (30 days); returns its version."""
+        table = self.open().table
+        table.create_checkpoint()
+        table.cleanup_metadata()
+        return table.version()
+
+    def forget(self) -> None:
+        """Remove the log entries before this version, which quote the ends of files that are gone, and the
+        files that were replaced. A checkpoint of this version stands for them all."""
+        snapshot = self.open()
+        snapshot.table.create_checkpoint()
+        log = f"{FOLDER}/_delta_log"
+        if self.store.item(f"{log}/{snapshot.version:020d}.checkpoint.parquet") is None:
+            raise FileNotFoundError(errno.ENOENT, "the checkpoint was not written; no log entry was removed")
+        for path in self.open().swapped_away() - snapshot.paths:
+            self.store.delete(f"{FOLDER}/{path}")
+        for item in list(self.store.items(log)):
+            number = item.name.rsplit("/", 1)[1][:20]
+            if number.isdigit() and int(number) < snapshot.version:
+                self.store.delete(item.name)
+
+    def _append(
+        self, snapshot: Snapshot, actions: list[AddAction | RemoveAction], transactions: list[Transaction]
+    ) -> None:
+        snapshot.table.create_write_transaction(
+            actions, mode="append", schema=snapshot.table.schema(), partition_by=list(LEDGER_PARTITIONS),
+            commit_properties=CommitProperties(app_transactions=transactions),
+        )  # fmt: skip
 
     def _regrouped(self, staged: list[Staged], editions: dict[str, int]) -> dict[int, list[Staged]]:
         """The staged files by edition; one whose exports now differ in edition is split."""
@@ -239,12 +331,16 @@ class Ledger:
                 rows.setdefault(editions[sha256], []).append(p.receipt | said)
         return {edition: pl.DataFrame(said, schema=RECEIPT_SCHEMA) for edition, said in rows.items()}
 
-    def _action(self, path: str, lab: str, kind: str, edition: int, statistics: str) -> AddAction:
+    def _action(
+        self, path: str, lab: str, kind: str, edition: int, statistics: str, data_change: bool = True
+    ) -> AddAction:
         seen = self.store.item(f"{FOLDER}/{path}")
         if seen is None:
             raise FileNotFoundError(errno.ENOENT, "a staged file is gone")
         values = {"lab": lab, "kind": kind, "edition": str(edition)}
-        return AddAction(path, seen.size, values, int(seen.modified.timestamp() * 1000), True, statistics)
+        return AddAction(
+            path, seen.size, values, int(seen.modified.timestamp() * 1000), data_change, statistics
+        )
 
 
 def _decided(
@@ -286,6 +382,10 @@ def _touched(prepared: list[Prepared], editions: dict[str, int], receipts: pl.Da
 
 def _count(frame: pl.DataFrame) -> str:
     return json.dumps({"numRecords": len(frame)})
+
+
+def _lab_files(lab: str) -> str:
+    return f"files of {lab}"
 
 
 def _lab_order(lab: str) -> str:

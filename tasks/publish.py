@@ -24,7 +24,7 @@ from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from schemas.settings import Lab, Settings
 from schemas.store import write
-from tasks import frames
+from tasks import catalogues, frames
 from tasks.ahead import ahead
 from tasks.current import current
 from tasks.folders import folder_name
@@ -176,6 +176,7 @@ class Publisher:
     # writing
 
     def _publish_catalogue(self) -> None:
+        catalogues.keep(self.settings, self.catalogue)
         name = "outputs/catalogue/catalogue.parquet"
         built_with = f"{outputs.VERSION}/{self.catalogue.metric_hash[:16]}"
         package = "outputs/datapackage.json"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import cached_property
 
 import polars as pl
 from deltalake import DeltaTable
 
-from schemas.result import LEDGER_PARTITIONS, READ, RECEIPT_SCHEMA, RESULT_SCHEMA
+from schemas.result import LEDGER_PARTITIONS, RECEIPT_SCHEMA, RESULT_SCHEMA, WITHDRAWN
 from schemas.store import Store
 
 #: the ledger's folder in the home
@@ -37,7 +38,7 @@ def counting_of(receipts: pl.DataFrame) -> pl.DataFrame:
     """The receipts of one lab whose rows count: the newest editions; of a series, those of the export that
     arrived last, of those that could be read and were not withdrawn."""
     newest = newest_of(receipts)
-    stands = pl.col("reason").is_null() & (pl.col("action") == READ)
+    stands = pl.col("reason").is_null() & (pl.col("action") != WITHDRAWN)
     in_series = newest.filter(pl.col("series").is_not_null())
     last = in_series.filter(stands).sort("received_at", "export").unique("series", keep="last")
     return pl.concat([newest.filter(pl.col("series").is_null()), last])
@@ -55,21 +56,38 @@ class Snapshot:
         return self.table.version()
 
     @cached_property
-    def _files(self) -> pl.DataFrame:
+    def files(self) -> pl.DataFrame:
+        """The files that commits name: path, size_bytes, num_records, lab, kind, edition."""
         actions = pl.DataFrame(self.table.get_add_actions(flatten=True))
         if actions.is_empty():
-            return pl.DataFrame(schema={"path": pl.String, **LEDGER_PARTITIONS})
+            return pl.DataFrame(
+                schema={
+                    "path": pl.String,
+                    "size_bytes": pl.Int64,
+                    "num_records": pl.Int64,
+                    **LEDGER_PARTITIONS,
+                }
+            )
         return actions.rename({f"partition.{name}": name for name in LEDGER_PARTITIONS}).with_columns(
             pl.col("edition").cast(pl.Int32)
         )
 
+    def swapped_away(self, hours: int = 0) -> set[str]:
+        """The files that a swap replaced at least `hours` ago, and that are still remembered."""
+        return set(self.table.vacuum(hours, dry_run=True, enforce_retention_duration=False))
+
+    def recorded(self, version: int) -> datetime | None:
+        """When a version was committed (UTC), as long as the log has it."""
+        said = {entry["version"]: entry["timestamp"] for entry in self.table.history()}
+        return datetime.fromtimestamp(said[version] / 1000, UTC) if version in said else None
+
     @property
     def paths(self) -> set[str]:
         """The files that commits name."""
-        return set(self._files["path"])
+        return set(self.files["path"])
 
     def _scan(self, kind: str, lab: str | None, schema: dict) -> pl.LazyFrame:
-        files = self._files.filter(pl.col("kind") == kind)
+        files = self.files.filter(pl.col("kind") == kind)
         if lab is not None:
             files = files.filter(pl.col("lab") == lab)
         parts = []
@@ -104,4 +122,4 @@ class Snapshot:
 
     def labs(self) -> list[str]:
         """The labs that have receipts."""
-        return self._files["lab"].unique().sort().to_list()
+        return self.files["lab"].unique().sort().to_list()

@@ -225,3 +225,34 @@ def test_a_table_that_no_layout_knows_is_drafted_from_its_headers(home: Path, tm
     )
     assert code == 0, said
     assert '"alpha", "beta", "gamma"' in (tmp_path / "mine.toml").read_text()
+
+
+def test_a_home_is_kept_in_shape_by_a_command(home: Path) -> None:
+    taken_in(home, TIDY)
+    taken_in(home, TIDY.replace("S1", "S2"))
+    code, said = call(home, "maintain")
+    assert code == 0
+    assert "4 small files of the ledger put together into 2" in said
+
+
+def test_erasing_asks_first_and_changes_nothing_without_a_yes(home: Path) -> None:
+    taken_in(home, TIDY)
+    done = runner.invoke(app, ["erase", "P1", "--lab", "north", "--home", str(home)], input="n\n")
+    assert done.exit_code == 1
+    assert "3 rows of 1 samples" in done.output
+    assert "Nothing was changed" in done.output
+    done = runner.invoke(app, ["erase", "-", "--lab", "north", "--yes", "--home", str(home)], input="P1\n")
+    assert done.exit_code == 0
+    assert "P1" not in done.output
+    assert Ledger(Settings(home=home).store).open().all_rows("north").collect().is_empty()
+
+
+def test_changes_are_told_with_their_cause_and_written_to_a_file(home: Path, tmp_path: Path) -> None:
+    taken_in(home, TIDY)
+    output = tmp_path / "changes.csv"
+    code, said = call(home, "diff", "--since", "2024-01-01", "--metric", "kyn_trp", "--output", str(output))
+    assert code == 0
+    assert "new export" in said
+    assert "Metric values that changed: 1." in said
+    assert "new export" in output.read_text()
+    assert call(home, "diff", "--since", "2024-01-01", "--output", str(tmp_path / "x.ods"))[0] == 2
