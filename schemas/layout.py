@@ -244,8 +244,16 @@ class Layout(Part):
     response: tuple[str, ...] = Field(
         (), description="headers of peak areas, read as results of basis response where there is no value"
     )
+    unit_headers: tuple[str, ...] = Field(
+        (), description="headers that are a unit, with the values in that unit, read where there is no value"
+    )
     comparable_response: bool = Field(
         False, description="peak areas of one sample may be ratioed with each other"
+    )
+    checked_by: tuple[str, str] | None = Field(
+        None,
+        description="headers of a second value and of its unit; where the unit is that of the value, the receipt "
+        "notes how many differ by more than rounding, and nothing is changed",
     )
     snapshot: bool = Field(
         False, description="each export of a lab holds everything; a newer one replaces the older ones whole"

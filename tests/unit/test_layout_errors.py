@@ -54,7 +54,7 @@ def test_a_bad_layout_is_refused_with_line_key_and_mend(tmp_path: Path, text: st
         path.write_bytes(content.encode())
         with pytest.raises(LayoutError) as error:
             load_layouts(tmp_path)
-        assert str(error.value).startswith(f"{path}, line ")
+        assert str(error.value).startswith(f"{tmp_path.name}/ours.toml, line ")
         assert says in str(error.value)
 
 
