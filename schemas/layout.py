@@ -228,6 +228,9 @@ class Layout(Part):
     detect: Detect = Detect()
     encoding: str | None = Field(None, description="Python codec name; unset: what the bytes prove")
     delimiter: str | None = Field(None, description="one character; unset: what the head proves")
+    whole_last_line: bool = Field(
+        False, description="tables whose last line has no line end are whole: its last cell is read as it is"
+    )
     header_row: int | None = Field(None, ge=1, description="1-based; unset: the first row with known headers")
     sheets: tuple[str, ...] = Field((), description="sheets of a workbook; empty: all")
     columns: dict[OurColumn, tuple[str, ...]] = Field({}, description="our column -> headers it may have")

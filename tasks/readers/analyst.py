@@ -70,7 +70,7 @@ class _Report:
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of all tables. Raises Unreadable (while `batches` is used up) where there is no table or a
     header that is read stands twice."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
     reading.batches = by_lines(path, text, report, "no table of results")

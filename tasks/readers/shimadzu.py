@@ -193,7 +193,7 @@ class _Report:
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of all tables of results. Raises Unreadable (while `batches` is used up too) where there is
     none, or a header that is read stands twice."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     delimiter = layout.delimiter or _delimiter(head_text(read_head(path), layout.encoding))
     if delimiter is None:
         raise Unreadable("neither a header of a data file nor a compound's table")

@@ -114,7 +114,7 @@ class _Report:
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of the report. Raises Unreadable (while `batches` is used up) where it holds no table, a header
     that is read stands twice, or the bytes are not in the encoding they claim."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
     reading.batches = by_lines(path, text, report, "no compound's table in the report")
