@@ -113,7 +113,9 @@ def test_a_lab_says_that_its_tables_are_whole_without_a_last_line_end(tmp_path: 
     path.write_text(text.rstrip("\n"))
     doubted, _ = rows_of(path, layout)
     whole, _ = rows_of(path, layout.model_copy(update={"whole_last_line": True}))
-    assert ended is not None and doubted is not None and whole is not None
+    assert ended is not None
+    assert doubted is not None
+    assert whole is not None
     assert doubted.filter(pl.col("defect") == CUT).height == 1
     assert whole.equals(ended)
 
