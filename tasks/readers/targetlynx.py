@@ -15,7 +15,7 @@ from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, prove, read_head
+from tasks.readers.text import prove, shown
 
 _TITLE = re.compile(r"^Quantify .*Report")
 _COMPOUND = re.compile(r"^Compound\s+\d+:\s*(?P<name>.*?)\s*$")
@@ -28,10 +28,9 @@ OUTSIDE = "outside a compound's table"
 
 def glance(path: Path) -> Glance | None:
     """The head of a report; None for any other file."""
-    head = read_head(path)
-    if is_binary(head) or guess(head).startswith("utf-32"):
+    text = shown(path, by_lines=True)
+    if text is None:
         return None
-    text = head_text(head)
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not (_TITLE.match(first) or _COMPOUND.match(first)):
         return None

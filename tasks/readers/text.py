@@ -88,6 +88,14 @@ def head_text(head: bytes, encoding: str | None = None) -> str:
     return decoder.decode(head).removeprefix("\ufeff")
 
 
+def shown(path: Path, by_lines: bool = False) -> str | None:
+    """The head of the file as text; None where it is binary, or, `by_lines`, in UTF-32, whose lines are not read."""
+    head = read_head(path)
+    if is_binary(head) or (by_lines and guess(head).startswith("utf-32")):
+        return None
+    return head_text(head)
+
+
 def prove(path: Path, encoding: str | None = None, whole: bool = False) -> Text:
     """The encoding of the whole file: the one of its layout, or what all its bytes prove.
 
