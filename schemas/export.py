@@ -70,6 +70,7 @@ class Reading:
     columns_used: dict[str, str] = field(default_factory=dict)  # our column -> their header
     columns_unused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # encoding, delimiter, decimal mark found
+    disagreeing: int = 0  # values that differ from the second value by which the layout checks them
 
     def skip(self, name: str, count: int = 1) -> None:
         """Count `count` source records or cells as skipped under `name`."""

@@ -228,6 +228,9 @@ class Layout(Part):
     detect: Detect = Detect()
     encoding: str | None = Field(None, description="Python codec name; unset: what the bytes prove")
     delimiter: str | None = Field(None, description="one character; unset: what the head proves")
+    whole_last_line: bool = Field(
+        False, description="tables whose last line has no line end are whole: its last cell is read as it is"
+    )
     header_row: int | None = Field(None, ge=1, description="1-based; unset: the first row with known headers")
     sheets: tuple[str, ...] = Field((), description="sheets of a workbook; empty: all")
     columns: dict[OurColumn, tuple[str, ...]] = Field({}, description="our column -> headers it may have")
@@ -244,8 +247,16 @@ class Layout(Part):
     response: tuple[str, ...] = Field(
         (), description="headers of peak areas, read as results of basis response where there is no value"
     )
+    unit_headers: tuple[str, ...] = Field(
+        (), description="headers that are a unit, with the values in that unit, read where there is no value"
+    )
     comparable_response: bool = Field(
         False, description="peak areas of one sample may be ratioed with each other"
+    )
+    checked_by: tuple[str, str] | None = Field(
+        None,
+        description="headers of a second value and of its unit; where the unit is that of the value, the receipt "
+        "notes how many differ by more than rounding, and nothing is changed",
     )
     snapshot: bool = Field(
         False, description="each export of a lab holds everything; a newer one replaces the older ones whole"

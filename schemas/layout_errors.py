@@ -20,6 +20,11 @@ class LayoutError(ValueError):
     for each error."""
 
 
+def shown(path: Path) -> str:
+    """`layouts/FILE.toml`: the file as it is called in the home, which may stand in a bucket."""
+    return f"{path.parent.name}/{path.name}"
+
+
 @dataclass(frozen=True)
 class LayoutFile:
     """One file as it was read."""
@@ -36,7 +41,9 @@ class LayoutFile:
             text = content.decode("utf-8-sig")  # editors on Windows put a mark before it
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            raise LayoutError(f"{path}, line {line}: not TOML: not UTF-8; save the file as UTF-8") from None
+            raise LayoutError(
+                f"{shown(path)}, line {line}: not TOML: not UTF-8; save the file as UTF-8"
+            ) from None
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -45,14 +52,14 @@ class LayoutFile:
             )
             line = int(said["line"]) if said and said["line"] else text.rstrip().count("\n") + 1
             what = said["what"] if said else str(error)
-            raise LayoutError(f"{path}, line {line}: not TOML: {what}") from None
+            raise LayoutError(f"{shown(path)}, line {line}: not TOML: {what}") from None
         return cls(path, data, key_lines(text))
 
     def said(self, key: KeyPath, text: str) -> str:
         """One line about a key."""
         near = nearest(self.lines, key)
         where = f", line {self.lines[near]}" if near else ""
-        return f"{self.path}{where}: {spelled(key)}: {text}"
+        return f"{shown(self.path)}{where}: {spelled(key)}: {text}"
 
 
 def said_by(family: Sequence[LayoutFile], key: KeyPath, text: str) -> str:

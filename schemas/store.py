@@ -101,12 +101,14 @@ def local_folder(store: Store, folder: str, ending: str) -> Iterator[Path]:
     if isinstance(store, Folder):
         yield store.root / folder
         return
-    with tempfile.TemporaryDirectory(prefix="neurobalance-") as made:
+    with tempfile.TemporaryDirectory(prefix="neurobalance-") as temporary:
+        made = Path(temporary) / folder  # errors name the last folder and the file
+        made.mkdir()
         for item in store.items(folder):
             inside = item.name.removeprefix(f"{folder}/")
             if inside.endswith(ending) and "/" not in inside:
-                (Path(made) / inside).write_bytes(read(store, item.name) or b"")
-        yield Path(made)
+                (made / inside).write_bytes(read(store, item.name) or b"")
+        yield made
 
 
 def private_folder(path: Path) -> Path:

@@ -114,8 +114,10 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     """
     rules = layout.values
     text = frame["value"].str.strip_chars().fill_null("")
-    bare = _changed(text, text.str.contains_any(_COMPARES), lambda t: t.str.replace(_COMPARATOR, ""))
+    compared = text.str.contains_any(_COMPARES)
+    bare = _changed(text, compared, lambda t: t.str.replace(_COMPARATOR, ""))
     folded = text.str.to_lowercase()
+    folded = _changed(folded, compared, lambda t: t.str.replace(r"^([<>]=?)\s+", "${1}"))  # `< LLOQ`
     below, above, missing = (
         folded.is_in(_tokens(names)) for names in (rules.below, rules.above, rules.missing)
     )

@@ -5,9 +5,11 @@ A new container is one module beside this one and one line in `READERS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
+
+import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
@@ -30,6 +32,7 @@ from tasks.readers import (
     xpt,
 )
 from tasks.readers.detect import FAMILIES, Choice, decide
+from tasks.readers.rows import in_parts
 from tasks.readers.table import Glance, Head
 from tasks.readers.text import HEAD, head_text, read_head
 
@@ -112,10 +115,21 @@ def read(path: Path, layout: Layout, is_analyte: Callable[[str], bool]) -> Readi
     except BaseException:
         export.close()
         raise
+    if layout.checked_by is not None:
+        reading.batches = _checked(reading, reading.batches, layout.checked_by[0])
+    if (pattern := layout.values.parts) is not None:
+        reading.batches = (in_parts(rows, pattern) for rows in reading.batches)
     if export.note is not None:
         reading.notes.insert(0, export.note)
         reading.batches = export.until_read(reading.batches)
     return reading
+
+
+def _checked(reading: Reading, batches: Iterator[pl.DataFrame], header: str) -> Iterator[pl.DataFrame]:
+    """The batches, and behind the last one a note in `reading` of the values that the layout's check refutes."""
+    yield from batches
+    if reading.disagreeing:
+        reading.notes.append(f"{reading.disagreeing} values differ from {header} in the same unit")
 
 
 def tables(path: Path, layout: Layout) -> list[Head]:

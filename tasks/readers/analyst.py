@@ -13,7 +13,7 @@ from schemas.export import Reading
 from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, prove, read_head
+from tasks.readers.text import prove, shown
 
 _PEAK = re.compile(r"^\s*Peak Name:\s*(?P<name>.*?)\s*$")
 _IS = re.compile(r"^\s*Use as Internal Standard\b", re.IGNORECASE)
@@ -23,10 +23,9 @@ OUTSIDE = "outside an analyte's table"
 
 def glance(path: Path) -> Glance | None:
     """The head of such a text; None for any other file."""
-    head = read_head(path)
-    if is_binary(head) or guess(head).startswith("utf-32"):
+    text = shown(path, by_lines=True)
+    if text is None:
         return None
-    text = head_text(head)
     peak = re.search(r"^[ \t]*Peak Name:", text, re.MULTILINE)
     # an ordinary table may have the words in a cell, but not at the beginning of a line above its headers
     if peak is None or "\t" in text[: peak.start()] or not _HEADERS.search(text):
@@ -70,7 +69,7 @@ class _Report:
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of all tables. Raises Unreadable (while `batches` is used up) where there is no table or a
     header that is read stands twice."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
     reading.batches = by_lines(path, text, report, "no table of results")

@@ -121,7 +121,8 @@ def by_lines(path: Path, text: Text, report: Report, without: str) -> Iterator[p
     blocks = report.blocks
     with open_lines(path, text.encoding) as lines:
         for number, line in enumerate(lines, start=1):
-            report.take(number, line.rstrip("\r\n"), not line.endswith(("\n", "\r")))
+            cut = not text.ended and not line.endswith(("\n", "\r"))
+            report.take(number, line.rstrip("\r\n"), cut)
             if len(blocks.rows) >= BATCH:
                 yield blocks.frame()
     report.end()

@@ -23,7 +23,7 @@ from tasks.readers.dataset import HALF, RECORDS, frame_of, look, table
 from tasks.readers.json_text import NOT_JSON, as_text, load, loads
 from tasks.readers.rows import WRONG_LENGTH, fields
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import HEAD, head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import HEAD, open_lines, prove, shown
 
 _VERSION = re.compile(r'"datasetJSONVersion"\s*:\s*"1\.')
 _COLUMNS = re.compile(r'"(?:columns|items)"\s*:\s*(?=\[)')
@@ -31,10 +31,9 @@ _COLUMNS = re.compile(r'"(?:columns|items)"\s*:\s*(?=\[)')
 
 def glance(path: Path) -> Glance | None:
     """The columns of a dataset; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head)
     if not text.lstrip().startswith("{") or not _VERSION.search(text):
         return None
     found = _COLUMNS.search(text)

@@ -71,7 +71,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
         raise Unreadable(f"no header row that layout {layout.name} knows")
     table, header = found
     plan = make_plan(table, header, layout, is_analyte)
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     delimiter = _NAMES.get(table.name, repr(table.name))
     notes = [*text.notes, f"delimiter {delimiter}", f"headers in record {header}"]
     if plan.value_unit is not None:

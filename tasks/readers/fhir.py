@@ -23,7 +23,7 @@ from tasks.readers.fhir_observations import Observations
 from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import many, raw_of
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, read_head
+from tasks.readers.text import shown
 
 #: rows of one frame
 _BATCH = 20_000
@@ -61,10 +61,10 @@ def _has_type(text: str) -> bool:
 
 def glance(path: Path) -> Glance | None:
     """The head of a JSON text whose first object has a resourceType; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head).lstrip("\ufeff \t\r\n")
+    text = text.lstrip("\ufeff \t\r\n")
     text = text[1:].lstrip() if text.startswith("[") else text
     if not text.startswith("{") or not _has_type(text):
         return None

@@ -226,12 +226,15 @@ class Observations:
             and isinstance(value, dict)
             and (text := value.get("reference")).__class__ is str
             and text[:1] != "#"
+            and text[:9] != "urn:uuid:"
         ):
             return text or None
         text = element_text(value, systems)
-        if text and text[0] == "#" and isinstance(value, dict):
-            # the name of a contained resource means something in this one only
-            return element_text(some(self.resources.find(value, within)).get("identifier"))
+        if text and isinstance(value, dict) and (text[0] == "#" or text.startswith("urn:uuid:")):
+            # the name of a contained resource means something in this one only, and senders make a new UUID
+            # for each Bundle: what is the same in all exports is the identifier
+            told = element_text(some(self.resources.find(value, within)).get("identifier"))
+            return told or (None if text[0] == "#" else text)
         return text
 
     def frame(self) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.hl7v2_orders import Orders
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import head_text, open_lines, prove, read_head, shown
 
 #: rows of one frame
 _BATCH = 50_000
@@ -33,10 +33,10 @@ _FRAME = "\x0b\x1c \t"
 
 def glance(path: Path) -> Glance | None:
     """The head of a file that begins with MSH, or with FHS or BHS; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head).lstrip("\ufeff\r\n" + _FRAME)
+    text = text.lstrip("\ufeff\r\n" + _FRAME)
     if not _START.match(text):
         return None
     return Glance(text, lambda layout: [], signature=True)

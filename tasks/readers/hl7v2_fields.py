@@ -154,7 +154,8 @@ def coded(field: str, marks: Marks, standard: frozenset[str]) -> str:
     for at in (0, 3):
         if parts[at] and parts[at + 2] in standard:
             return parts[at]
-    return next((parts[at] for at in (1, 8, 4, 0, 3) if parts[at] and parts[at] != NULL), "")
+    # `^^24 h urine`: until v2.6 the free text of OBR-15 was its third component
+    return next((parts[at] for at in (1, 8, 4, 0, 3, 2) if parts[at] and parts[at] != NULL), "")
 
 
 def pick(place: Place, parts: list[str], marks: Marks, standard: frozenset[str] | None) -> str:

@@ -260,7 +260,9 @@ class Orders:
                 fixed[ours] = str(steps[0])
             else:
                 inner[ours] = steps
-        fixed = {ours: text for ours, text in fixed.items() if text}
+        # what an OBX may say itself is filled in where it does not; the rest is the same for all rows
+        own = {ours: text for ours, text in fixed.items() if text and ours in _OWN}
+        fixed = {ours: text for ours, text in fixed.items() if text and ours not in _OWN}
         for row in rows:
             parts = row.pop("parts")
             for ours, steps in inner.items():
@@ -269,8 +271,9 @@ class Orders:
                     if text:
                         row[ours] = text
                         break
-            for ours, text in fixed.items():
-                if row.get(ours) is None:
+            row.update(fixed)
+            for ours, text in own.items():
+                if row[ours] is None:
                     row[ours] = text
         self.out += rows
 

@@ -22,7 +22,7 @@ from schemas.layout import Layout
 from tasks.readers.lcmodel import Rows, reference_of
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import open_lines, prove, shown
 
 _SD = re.compile(r"^(?P<name>.+?)\s+%SD$")
 #: a file of fewer metabolites may be a table of another kind
@@ -67,10 +67,9 @@ def _header(line: str) -> tuple[str, list[str], list[_Triple]] | None:
 
 def glance(path: Path) -> Glance | None:
     """The head of an LCModel CSV; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head)
     first = next((line for line in text.splitlines() if line.strip()), "")
     return Glance(text, lambda layout: [], signature=True) if _header(first) else None
 

@@ -27,7 +27,7 @@ from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.lcmodel import CUT, Rows, number, reference_of
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import open_lines, prove, shown
 
 _VERSION = re.compile(r"^\s*LCModel\s+\(Version\s+(?P<version>[^)]*)\)", re.IGNORECASE)
 _BLOCK = re.compile(
@@ -66,10 +66,9 @@ def _match(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
 
 def glance(path: Path) -> Glance | None:
     """The head of an LCModel table; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head)
     lines = text.splitlines()
     starts = any(
         (found := _match(_BLOCK, line)) and found["what"] == _CONC and _match(_HEADER, following)

@@ -119,7 +119,7 @@ def _sample(record: list[str], head: Header, once: Columns, layout: Layout) -> d
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of the table. Raises Unreadable (while `batches` is used up too) where there are no headers,
     no column with a value, or one that is read stands twice."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     with open_lines(path, text.encoding) as lines:
         # two records of headers, whatever their length
         first = "".join(line for line, _ in zip(lines, range(WITHIN + 1), strict=False)).removeprefix(
@@ -142,7 +142,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     def rows_of(number: int, record: list[str], raw: str) -> Iterator[dict[str, object]]:
         if len(record) == head.width + 1 and not record[-1].strip():
             record.pop()  # one delimiter too many
-        defect = fault(record, raw, head.width, head.delimiter, at_all)
+        defect = fault(record, raw + "\n" if text.ended else raw, head.width, head.delimiter, at_all)
         if defect is not None and (defect != CUT or head.width - 1 in at_once):
             yield {"row": number, "item": "record", "raw": raw.rstrip("\r\n"), "defect": defect}
             return

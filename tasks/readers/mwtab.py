@@ -28,7 +28,7 @@ from schemas.layout import Layout
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, open_lines, prove, read_head
+from tasks.readers.text import open_lines, prove, shown
 
 _FIRST = "#METABOLOMICS WORKBENCH"
 _SECTION = re.compile(
@@ -41,10 +41,9 @@ OUTSIDE = "outside a section"
 
 def glance(path: Path) -> Glance | None:
     """The head of an mwTab text file; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head)
     if not text.lstrip().startswith(_FIRST) or not _SECTION.search(text):
         return None
     return Glance(text, lambda layout: [], signature=True)

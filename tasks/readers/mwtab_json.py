@@ -23,7 +23,7 @@ from schemas.layout import Layout
 from tasks.readers.json_text import as_text, load
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, is_binary, read_head
+from tasks.readers.text import shown
 
 _FIRST = "METABOLOMICS WORKBENCH"
 _BINNED = "NMR_BINNED_DATA"
@@ -44,10 +44,9 @@ class Pairs(list):
 
 def glance(path: Path) -> Glance | None:
     """The head of an mwTab JSON file; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head)
     if not text.lstrip().startswith(("{", "[")) or not re.search(rf'"{_FIRST}"\s*:\s*\{{', text):
         return None
     return Glance(text, lambda layout: [], signature=True)

@@ -20,7 +20,7 @@ from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.blocks import BATCH
 from tasks.readers.table import RESPONSE, Columns, Glance, IsAnalyte, match
-from tasks.readers.text import HEAD, head_text, is_binary, read_head
+from tasks.readers.text import HEAD, shown
 
 _ROOT = re.compile(r"<([A-Za-z_][\w.:-]*)")
 #: elements whose attributes are told of every peak below them
@@ -31,10 +31,9 @@ _DEEPEST = 64
 
 def glance(path: Path) -> Glance | None:
     """The head of such a document; None for any other file."""
-    head = read_head(path)
-    if is_binary(head):
+    text = shown(path)
+    if text is None:
         return None
-    text = head_text(head)
     root = _ROOT.search(text)
     if not text.lstrip().startswith("<") or root is None or root[1] != "QUANDATASET":
         return None

@@ -8,6 +8,7 @@ import polars as pl
 
 from schemas.export import TEXT_COLUMNS, Reading, as_rows
 from schemas.layout import Layout
+from tasks.readers.headers import key
 from tasks.readers.table import Plan
 
 #: rows of one batch at most
@@ -92,20 +93,19 @@ def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
     return text
 
 
-def _in_parts(value: pl.Expr, unit: pl.Expr | None, pattern: str) -> dict[str, pl.Expr]:
-    """Value and unit of cells that hold both; a cell that the pattern does not fit stays as it is."""
+def in_parts(rows: pl.DataFrame, pattern: str) -> pl.DataFrame:
+    """`rows` with value and unit of cells that hold both; a cell that the pattern does not fit stays as it is."""
     names = [name for name in ("unit", "before") if f"(?P<{name}>" in pattern]
-    groups = value.str.strip_chars().str.extract_groups(pattern)
+    groups = pl.col("value").str.strip_chars().str.extract_groups(pattern)
     told = [groups.struct.field(name) for name in names]
-    rest = [] if unit is None else [unit]
-    return {"value": pl.coalesce(groups.struct.field("value"), value), "unit": pl.coalesce(*told, *rest)}
+    return rows.with_columns(
+        value=pl.coalesce(groups.struct.field("value"), "value"), unit=pl.coalesce(*told, "unit")
+    )
 
 
 def _long(frame: pl.DataFrame, plan: Plan, layout: Layout, prefix: str) -> pl.DataFrame:
     """One result for each record."""
     texts = {ours: _column(ours, plan, layout) for ours in TEXT_COLUMNS}
-    if layout.values.parts is not None and texts["value"] is not None:
-        texts |= _in_parts(texts["value"], texts["unit"], layout.values.parts)
     return as_rows(
         frame.select(
             pl.col("row"),
@@ -159,6 +159,22 @@ def _wide(
     return as_rows(out)
 
 
+def _disagreeing(frame: pl.DataFrame, plan: Plan, headers: tuple[str, str]) -> int:
+    """How many values differ from the second value of their record, in the same unit, by more than both are
+    rounded."""
+    keys = [key(name) for name in plan.names]
+    second = tuple(keys.index(key(name)) if key(name) in keys else -1 for name in headers)
+    if -1 in second or not {"value", "unit"} <= plan.columns.keys():
+        return 0
+    first = (plan.columns["value"][0], plan.columns["unit"][0])
+    value, unit, again, its_unit = (pl.col(f"f{index}").str.strip_chars() for index in (*first, *second))
+    apart = (value.cast(pl.Float64, strict=False) - again.cast(pl.Float64, strict=False)).abs()
+    decimals = [text.str.extract(r"^[^.]*\.?(\d*)$").str.len_chars() for text in (value, again)]
+    rounding = 0.5 * pl.lit(10.0).pow(-pl.min_horizontal(decimals).cast(pl.Float64))
+    differs = (apart > rounding * (1 + 1e-6)) & (unit == its_unit)
+    return int(frame.select(differs.fill_null(False).sum()).item())
+
+
 def cut(
     frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading, prefix: str = "", start: int = 0
 ) -> Iterator[pl.DataFrame]:
@@ -170,6 +186,8 @@ def cut(
     `start` is the 0-based column of the source where `f0` stands.
     """
     frame = _set_aside(frame, plan, layout, reading)
+    if layout.checked_by is not None:
+        reading.disagreeing += _disagreeing(frame, plan, layout.checked_by)
     step = ROWS if layout.wide is None else max(1, ROWS // max(1, len(plan.cells)))
     for piece in frame.iter_slices(step):
         if layout.wide is None:

@@ -17,7 +17,7 @@ from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.headers import key
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, prove, read_head
+from tasks.readers.text import head_text, prove, read_head, shown
 
 _SECTION = re.compile(r"^\[(?P<title>[^\[\]]{1,100})\][\s,;]*$")
 _RESULTS = re.compile(r"^(?:MS )?Quantitative Results?\b|^Compound Results?\b", re.IGNORECASE)
@@ -47,10 +47,9 @@ def _delimiter(text: str) -> str | None:
 
 def glance(path: Path) -> Glance | None:
     """The head of such a text; None for any other file."""
-    head = read_head(path)
-    if is_binary(head) or guess(head).startswith("utf-32"):
+    text = shown(path, by_lines=True)
+    if text is None:
         return None
-    text = head_text(head)
     first = next((line for line in text.splitlines() if line.strip()), "")
     section = _SECTION.match(first)
     if section and (_ABOUT.match(section["title"]) or _RESULTS.match(section["title"])) and _delimiter(text):
@@ -193,7 +192,7 @@ class _Report:
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of all tables of results. Raises Unreadable (while `batches` is used up too) where there is
     none, or a header that is read stands twice."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     delimiter = layout.delimiter or _delimiter(head_text(read_head(path), layout.encoding))
     if delimiter is None:
         raise Unreadable("neither a header of a data file nor a compound's table")

@@ -146,9 +146,13 @@ def match(names: list[str], layout: Layout) -> Matched:
 
     fallbacks: Columns = {}
 
+    def as_listed(hit: list[int], aliases: tuple[str, ...]) -> list[int]:
+        """Of headers that differ in punctuation only (`CRLB` and `%CRLB`), those that the layout lists so."""
+        return (len(hit) > 1 and [index for index in hit if names[index].strip() in aliases]) or hit
+
     def find(ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: Columns) -> bool:
         for keys in _keys(aliases):
-            hits = [among[part] for part in keys if part in among]
+            hits = [as_listed(among[part], aliases) for part in keys if part in among]
             if len(hits) == len(keys):
                 found[ours] = tuple(hit[0] for hit in hits)
                 if any(len(hit) > 1 for hit in hits):
@@ -172,6 +176,11 @@ def match(names: list[str], layout: Layout) -> Matched:
             with_unit.setdefault(key(part[0]), []).append(index)
         if find("value", with_unit, layout.columns.get("value", ()), columns):
             value_unit = units[columns["value"][0]][1]
+    for header in layout.unit_headers if "value" not in columns else ():
+        if at := places.get(key(header)):
+            columns["value"], value_unit = (at[0],), names[at[0]].strip()
+            twice += ["value"] if len(at) > 1 else []
+            break
     for header in layout.response if "value" not in columns else ():
         if at := places.get(key(header)):
             # the unit column, if any, is the one of concentrations

@@ -15,7 +15,7 @@ from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
 from tasks.readers.rows import WRONG_LENGTH
 from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import guess, head_text, is_binary, prove, read_head
+from tasks.readers.text import prove, shown
 
 _TITLE = re.compile(r"^Quantify .*Report")
 _COMPOUND = re.compile(r"^Compound\s+\d+:\s*(?P<name>.*?)\s*$")
@@ -28,10 +28,9 @@ OUTSIDE = "outside a compound's table"
 
 def glance(path: Path) -> Glance | None:
     """The head of a report; None for any other file."""
-    head = read_head(path)
-    if is_binary(head) or guess(head).startswith("utf-32"):
+    text = shown(path, by_lines=True)
+    if text is None:
         return None
-    text = head_text(head)
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not (_TITLE.match(first) or _COMPOUND.match(first)):
         return None
@@ -114,7 +113,7 @@ class _Report:
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """The rows of the report. Raises Unreadable (while `batches` is used up) where it holds no table, a header
     that is read stands twice, or the bytes are not in the encoding they claim."""
-    text = prove(path, layout.encoding)
+    text = prove(path, layout.encoding, layout.whole_last_line)
     reading = Reading(iter(()), notes=list(text.notes))
     report = _Report(layout, reading)
     reading.batches = by_lines(path, text, report, "no compound's table in the report")

@@ -45,7 +45,7 @@ class Text:
     encoding: str  # a Python codec
     quotes: bool  # whether a double quote occurs anywhere
     notes: tuple[str, ...]  # what a person should know about it
-    ended: bool = True  # whether the last line has a line end
+    ended: bool = True  # whether the last line has a line end, or is whole without one
     closed: bool = False  # whether a double quote is the last character
 
 
@@ -88,10 +88,18 @@ def head_text(head: bytes, encoding: str | None = None) -> str:
     return decoder.decode(head).removeprefix("\ufeff")
 
 
-def prove(path: Path, encoding: str | None = None) -> Text:
+def shown(path: Path, by_lines: bool = False) -> str | None:
+    """The head of the file as text; None where it is binary, or, `by_lines`, in UTF-32, whose lines are not read."""
+    head = read_head(path)
+    if is_binary(head) or (by_lines and guess(head).startswith("utf-32")):
+        return None
+    return head_text(head)
+
+
+def prove(path: Path, encoding: str | None = None, whole: bool = False) -> Text:
     """The encoding of the whole file: the one of its layout, or what all its bytes prove.
 
-    One pass in pieces of 4 MiB, so the size of the file does not matter. Raises Unreadable where the
+    `whole`: the last line is taken as it is, although it may have no line end. One pass in pieces of 4 MiB, so the size of the file does not matter. Raises Unreadable where the
     bytes are not what the mark, the NUL pattern or the layout says.
     """
     first = read_head(path)
@@ -130,7 +138,7 @@ def prove(path: Path, encoding: str | None = None) -> Text:
     ended = not end or end.endswith((b"\n", b"\r"))
     if not ended:
         notes.append("the last line has no line end")  # a file that was cut off looks like this
-    return Text(name, quotes, tuple(notes), ended, end.endswith(b'"'))
+    return Text(name, quotes, tuple(notes), ended or whole, end.endswith(b'"'))
 
 
 def open_lines(path: Path, encoding: str) -> io.TextIOWrapper:

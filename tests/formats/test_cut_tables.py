@@ -97,6 +97,29 @@ def test_a_last_column_that_is_not_read_leaves_no_doubt(tmp_path: Path) -> None:
     assert rows["defect"].null_count() == 3
 
 
+REPORT = (
+    "Compound 1:  Dopamine\n\n\t#\tName\tType\tConc.\n1\t1\tinj1\tAnalyte\t12.5\n2\t2\tinj2\tAnalyte\t2.75\n"
+)
+BATCH = "Sample,,Dopamine Results,\nName,Type,RT,Final Conc.\nP1,Sample,1.1,12.5\nP2,Sample,1.1,2.75\n"
+
+
+@pytest.mark.parametrize("text", [LONG, WIDE, REPORT, BATCH], ids=["long", "wide", "report", "two headers"])
+def test_a_lab_says_that_its_tables_are_whole_without_a_last_line_end(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "export"
+    path.write_text(text)
+    layout = choose(path, LAYOUTS, "lab", is_analyte=knows).layout
+    assert layout is not None
+    ended, _ = rows_of(path, layout)
+    path.write_text(text.rstrip("\n"))
+    doubted, _ = rows_of(path, layout)
+    whole, _ = rows_of(path, layout.model_copy(update={"whole_last_line": True}))
+    assert ended is not None
+    assert doubted is not None
+    assert whole is not None
+    assert doubted.filter(pl.col("defect") == CUT).height == 1
+    assert whole.equals(ended)
+
+
 def test_what_shows_that_a_cell_is_whole() -> None:
     decimals = [f"{n}.25" for n in range(25)]
     assert shown_whole("103.75", decimals)

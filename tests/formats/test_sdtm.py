@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.layout import load_layouts
+from tasks.readers import read
 from tests.formats.damaged import cut_everywhere, is_sound, mangled, rows_of
 from tests.formats.golden import HERE, run, source
 from tests.home import Home, often
@@ -271,3 +273,29 @@ def test_a_study_with_its_specimen_named_by_the_layout_goes_through(tmp_path: Pa
     # the sponsor's own conversion to umol/L agrees with ours
     ours, theirs = rows["low"].to_list(), [float(record[at["LBSTRESN"]]) for record in creatinine]
     assert ours == [pytest.approx(value, rel=5e-3) for value in theirs]
+
+
+@pytest.mark.parametrize(
+    ("sent", "standard", "unit", "differs"),
+    [
+        ("10.2", "10.2", "nmol/L", False),
+        ("10.2", "10.24", "nmol/L", False),  # rounded by the lab
+        ("10.24", "10", "nmol/L", False),  # rounded by the sponsor
+        ("10.2", "10.3", "nmol/L", True),
+        ("10.2", "102", "nmol/L", True),
+        ("10.2", "0.0102", "umol/L", False),  # another unit is not compared
+        ("<5", "5", "nmol/L", False),
+        ("10.2", "", "nmol/L", False),
+    ],
+)
+def test_a_standard_result_that_differs_in_the_same_unit_is_noted_and_changes_nothing(
+    sent: str, standard: str, unit: str, differs: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "lb.csv"
+    path.write_text(
+        "USUBJID,LBTESTCD,LBORRES,LBORRESU,LBSTRESN,LBSTRESU,LBDTC\n"
+        f"U1,CORTISOL,{sent},nmol/L,{standard},{unit},2024-03-04\n"
+    )
+    reading = read(path, load_layouts()["sdtm-lb"], lambda text: False)
+    assert pl.concat(reading.batches)["value"].to_list() == [sent]
+    assert ("1 values differ from LBSTRESN in the same unit" in reading.notes) == differs

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from schemas.catalogue import load_catalogue
 from schemas.layout import BUILT_IN, LayoutError, load_layouts
+from schemas.store import write
 from schemas.toml_lines import KeyPath, key_lines
+from tasks.prepare import Bench
+from tests.home import Home
 
+HOMES = ("folder", "bucket")
 ROLE = '[[roles]]\ncolumn = "sample"\nmatches = "a"\nrole = "qc"\n'
 
 
@@ -54,7 +58,7 @@ def test_a_bad_layout_is_refused_with_line_key_and_mend(tmp_path: Path, text: st
         path.write_bytes(content.encode())
         with pytest.raises(LayoutError) as error:
             load_layouts(tmp_path)
-        assert str(error.value).startswith(f"{path}, line ")
+        assert str(error.value).startswith(f"{tmp_path.name}/ours.toml, line ")
         assert says in str(error.value)
 
 
@@ -149,3 +153,10 @@ def test_lines_of_any_keys_are_found(tree: dict) -> None:
         return len(inside) + sum(map(count, inside))
 
     assert len(lines) == count(tree)
+
+
+def test_a_layout_of_the_home_is_named_as_it_is_called_there_in_a_folder_and_in_a_bucket(home: Home) -> None:
+    content = b'name = "ours"\nreeder = "table"\n'
+    write(home.settings.store, "layouts/ours.toml", lambda path: path.write_bytes(content))
+    with pytest.raises(LayoutError, match=r"^layouts/ours\.toml, line 2: reeder: "):
+        Bench.of(home.settings)

@@ -62,6 +62,12 @@ def test_a_value_with_its_comparator_is_an_interval(text, low, high, censoring):
     assert (row["low"], row["high"], row["censoring"], row["number_problem"]) == (low, high, censoring, None)
 
 
+@pytest.mark.parametrize("text", ["<LLOQ", "< LLOQ", "<  loq"])
+def test_a_limit_by_name_may_stand_apart_from_its_sign(text):
+    assert interval(text) == (0.0, INF)
+    assert interval(text, lloq="0.5") == (0.0, 0.5)
+
+
 @pytest.mark.parametrize(
     "text", ["<<5", "<>5", "><5", "<", ">", "5<", "~5", "ca. 5", "5-6", "5 / 6", "0x10", "1_000", "--5"]
 )
