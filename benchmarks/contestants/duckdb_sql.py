@@ -155,22 +155,15 @@ def _ledger(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def _write_ledger(db: duckdb.DuckDBPyConnection, out: Path) -> None:
-    """Rows and receipts with the columns of the project's ledger."""
-    none = ", ".join(
-        f"NULL::VARCHAR AS {name}"
-        for name in ("run", "comment", *(f"sent_{n}" for n in ("collected_until", "acquired_at", "code", "rel_sd",
-                     "dilution", "lloq", "uloq", "ref_low", "ref_high", "role")), "raw", "defect", "hint")
-    )  # fmt: skip
+    """Rows and receipts with the columns of the project's ledger, but for those that hold nothing."""
     sent = ", ".join(f"sent_{name}" for name in _SENT if name not in ("subject", "sample"))
     (out / "ledger").mkdir()
     db.execute(f"""
         COPY (SELECT '{LAB}' AS lab, 'result' AS kind, 1::INTEGER AS edition, export, row, '1' AS item, 'generic' AS layout, 'duckdb' AS reading_hash,
-            received_at, sample_key, subject, sample, specimen, NULL::VARCHAR AS site, NULL::VARCHAR AS visit,
-            NULL::VARCHAR AS timepoint, NULL::VARCHAR AS replicate, NULL::VARCHAR AS method, NULL::INTEGER AS method_rank,
-            analyte, false AS is_ratio, low, high, rounding, unit, basis, kind AS censoring, NULL::DOUBLE AS rel_sd,
-            NULL::DOUBLE AS dilution, NULL::DOUBLE AS ref_low, NULL::DOUBLE AS ref_high, status, 'sample' AS role,
+            received_at, sample_key, subject, sample, specimen,
+            analyte, false AS is_ratio, low, high, rounding, unit, basis, kind AS censoring, status, 'sample' AS role,
             'refuse' AS replicates, collected_at, collected_local, time_precision, 'collected' AS time_source, reported_at, month,
-            accepted, reasons, {sent}, {none}
+            accepted, reasons, {sent}
         FROM judged) TO '{out}/ledger/rows.parquet' ({_OPTIONS})
     """)
     db.execute("""

@@ -24,8 +24,6 @@ from benchmarks.contestants.pandas_metrics import PROBLEMS, Wide, one_metric
 from benchmarks.metric_plan import plans
 
 _SENT = ("subject", "sample", "specimen", "analyte", "value", "unit", "collected_at", "reported_at", "status")
-_EMPTY = ("site", "visit", "timepoint", "replicate", "method", "run", "comment", "hint", "raw", "defect",
-          *(f"sent_{n}" for n in ("collected_until", "acquired_at", "code", "rel_sd", "dilution", "lloq", "uloq", "ref_low", "ref_high", "role")))  # fmt: skip
 _TOKENS = dict.fromkeys(("", "na", "n/a", "null", "-", "."), "missing")
 _TOKENS |= dict.fromkeys(("nd", "n.d.", "not detected", "none detected"), "not detected")
 _TOKENS |= dict.fromkeys(
@@ -314,12 +312,9 @@ def _write_ledger(
     }
     index = pa.array(np.zeros(size, np.int8))
     columns |= {name: pa.DictionaryArray.from_arrays(index, [text]) for name, text in said.items()}
-    columns |= {name: pa.nulls(size, pa.string()) for name in _EMPTY}
-    columns |= {name: pa.nulls(size, pa.float64()) for name in ("rel_sd", "dilution", "ref_low", "ref_high")}
     columns |= {
         "edition": pa.array(np.ones(size, np.int32)),
         "is_ratio": pa.array(np.zeros(size, bool)),
-        "method_rank": pa.nulls(size, pa.int32()),
     }
     offsets = np.zeros(size + 1, np.int32)
     np.add.at(offsets, cases["at"].to_numpy(int) + 1, 1)
