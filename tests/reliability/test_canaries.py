@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 from schemas.export import TEXT_COLUMNS
 from tests.home import HEADERS, table
 from tests.reliability import test_flow
-from tests.reliability.test_flow import ROOT, environment, run
+from tests.reliability.test_flow import ROOT, run
 
 #: a Prefect server, for the home of this module
 server = test_flow.server
@@ -160,11 +159,3 @@ def test_the_command_quotes_nothing_either(home: Path, server: dict[str, str], t
     assert MARK not in done.stdout + done.stderr
     assert MARK not in run("neurobalance", "status", env=server).stdout
     assert around(said_of(home)) == []
-
-
-def test_an_environment_of_the_tests_has_no_setting_of_this_machine() -> None:
-    assert not [
-        name
-        for name in environment(Path(os.sep))
-        if name.startswith("NEUROBALANCE_") and name != "NEUROBALANCE_HOME"
-    ]
