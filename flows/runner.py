@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ _ON_A_CLUSTER = 64
 
 
 def task_runner() -> TaskRunner[Any]:
-    """The task runner that the settings ask for. Raises SettingsError where it is not installed."""
+    """The task runner that the settings ask for. Raises SettingsError where it cannot be used."""
     address = Settings().dask_address
     if address is None:
         return ThreadPoolTaskRunner(max_workers=_THREADS)
@@ -30,6 +31,12 @@ def task_runner() -> TaskRunner[Any]:
         raise SettingsError(
             "NEUROBALANCE_DASK_ADDRESS is set, but prefect-dask is not installed: install neurobalance[dask]"
         ) from None
+    if not os.environ.get("PREFECT_API_URL"):
+        # otherwise each worker would start a server of its own, and leave it behind
+        raise SettingsError(
+            "NEUROBALANCE_DASK_ADDRESS is set: a cluster needs a Prefect server that all its workers reach, "
+            "so set PREFECT_API_URL, for the workers too"
+        )
     return DaskTaskRunner(address=address)
 
 

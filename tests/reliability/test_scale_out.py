@@ -12,8 +12,9 @@ import pytest
 
 from schemas.settings import Settings, SettingsError
 from tests.home import Home, same, table
+from tests.reliability.servers import ROOT, prefect_server
 from tests.reliability.test_backfill import MENDED, MIXED, backfill
-from tests.reliability.test_flow import ROOT, environment, run
+from tests.reliability.test_flow import run
 from tests.reliability.test_publish import sent
 from tests.s3 import S3Server, free_ports
 
@@ -27,8 +28,12 @@ def cluster(s3: S3Server, tmp_path: Path) -> Iterator[dict[str, str]]:
     (port,) = free_ports(1)
     secrets = {f"NEUROBALANCE_{name.upper()}": value for name, value in s3.settings.items()}
     # the workers get secrets from their own environment, and know of no home until a run names one
-    env = environment(tmp_path, NEUROBALANCE_ID_KEY=KEY, **secrets)
-    del env["NEUROBALANCE_HOME"]
+    with prefect_server(tmp_path) as server:
+        env = server.reach(NEUROBALANCE_ID_KEY=KEY, **secrets)
+        yield from _on(env, port, tmp_path)
+
+
+def _on(env: dict[str, str], port: int, tmp_path: Path) -> Iterator[dict[str, str]]:
     address = f"tcp://127.0.0.1:{port}"
     place = ["--no-dashboard", "--host", "127.0.0.1"]
     commands = [["scheduler", "--port", str(port), *place]]
@@ -88,10 +93,16 @@ def who_loaded(module: str, address: str) -> int:
     return int(done.stdout)
 
 
-def test_a_cluster_without_its_library_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_without_its_library_or_a_server_is_said_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from flows.runner import task_runner
 
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv("NEUROBALANCE_DASK_ADDRESS", "tcp://127.0.0.1:1")
+    with pytest.raises(SettingsError, match="set PREFECT_API_URL"):
+        task_runner()
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     assert type(task_runner()).__name__ == "DaskTaskRunner"
     monkeypatch.setitem(sys.modules, "prefect_dask", None)
     with pytest.raises(SettingsError, match=r"install neurobalance\[dask\]"):
