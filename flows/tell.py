@@ -22,7 +22,7 @@ from flows import views
 from tasks.choose import EXPORTS_PER_SECOND, ROWS_PER_SECOND
 
 RATE = (
-    f"Times are estimated at {ROWS_PER_SECOND:,} rows and {EXPORTS_PER_SECOND} exports a second; "
+    f"Times assume {ROWS_PER_SECOND:,} rows and {EXPORTS_PER_SECOND} exports a second; "
     "the progress bar measures."
 )
 FORCE = "These readings accept fewer rows than the editions that stand. To take them all the same: run again with --force."

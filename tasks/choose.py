@@ -10,7 +10,7 @@ import polars as pl
 
 from schemas.result import READ, UNDATED, UTC
 
-#: Reading speed that a plan reckons with: measured on two cores, see docs/scale-out.md. A plan says so.
+#: Speed that a plan reckons with, assumed and on the slow side; a plan says so, and the progress bar measures.
 ROWS_PER_SECOND = 25_000
 EXPORTS_PER_SECOND = 50
 #: for exports that were never read: bytes that make a row, about
