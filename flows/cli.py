@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows import cli_upkeep
+from flows import replay, upkeep
 from flows.options import AT_THE_TERMINAL, DATA, Home, LabName, WrongUsage, environment_for, settings_for
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ app = typer.Typer(
 )
 layout_app = typer.Typer(help="Layouts: how a lab's export maps onto our columns.", no_args_is_help=True)
 app.add_typer(layout_app, name="layout")
-app.add_typer(cli_upkeep.app)
+app.add_typer(replay.app)
+app.add_typer(upkeep.app)
 
 
 @app.command()
@@ -178,10 +179,6 @@ def demo(home: Home = DATA) -> None:
     run_demo(settings, lambda: _run_flow(settings, None, None))
 
 
-# commands of their own modules, which take `app` from this one
-import flows.upkeep  # noqa: E402, F401
-
-
 def main() -> None:
     """Run the command. Exit status: 0 all accounted for, 2 wrong usage, 1 the run could not do its work."""
     try:
@@ -198,7 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # the module by its name, which the other commands stand in
-    from flows.cli import main as run
-
-    run()
+    main()
