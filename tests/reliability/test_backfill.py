@@ -268,7 +268,8 @@ def read_beside(folder: str, stop, reads) -> None:
     while not stop.is_set():
         for path in Path(folder, "outputs").rglob("*.parquet"):
             if not path.name.startswith("."):
-                pl.read_parquet(path)
+                with path.open("rb") as file:  # opened once: what a name stands for may be replaced
+                    pl.read_parquet(file)
                 with reads.get_lock():
                     reads.value += 1
 
