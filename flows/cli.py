@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows import replay, upkeep
+from flows.options import AT_THE_TERMINAL, DATA, Home, LabName, WrongUsage, environment_for, settings_for
+
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
@@ -21,52 +24,8 @@ app = typer.Typer(
 )
 layout_app = typer.Typer(help="Layouts: how a lab's export maps onto our columns.", no_args_is_help=True)
 app.add_typer(layout_app, name="layout")
-Home = Annotated[
-    str,
-    typer.Option(
-        "--home",
-        envvar="NEUROBALANCE_HOME",
-        help="Folder, or s3://bucket/prefix, of inbox, archive, ledger and outputs.",
-    ),
-]
-LabName = Annotated[str | None, typer.Option("--lab", help="Name of the lab.")]
-_DATA = "data"
-#: Seconds after which a file in the inbox is at rest, for somebody who has just put it there and waits.
-_AT_THE_TERMINAL = "1"
-
-
-class WrongUsage(typer.BadParameter):
-    """Wrong usage: exit status 2."""
-
-
-def _environment(home: str, **defaults: str) -> str:
-    """Let every process that is started use this home, Prefect's database in it, and call nowhere else."""
-    in_bucket = home.startswith("s3://")
-    if not in_bucket:
-        home = str(Path(home).expanduser().absolute())
-        # a bucket can hold no database: Prefect then keeps its usual place on this machine
-        defaults["PREFECT_HOME"] = f"{home}/prefect"
-    os.environ["NEUROBALANCE_HOME"] = home
-    defaults |= {
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-    return home
-
-
-def _settings(home: str, inbox: Path | None = None) -> Settings:
-    """Settings for this home, where the command says itself, once, what failed."""
-    home = _environment(
-        home,
-        PREFECT_LOGGING_LEVEL="CRITICAL",
-        PREFECT_SERVER_LOGGING_LEVEL="CRITICAL",
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
-    )
-    from schemas.settings import Settings
-
-    return Settings.model_validate({"home": home} | ({"inbox": inbox} if inbox else {}))
+app.add_typer(replay.app)
+app.add_typer(upkeep.app)
 
 
 @app.command()
@@ -75,7 +34,7 @@ def ingest(
         list[Path] | None, typer.Argument(help="Exports; without any, what waits in the inbox.")
     ] = None,
     lab: LabName = None,
-    home: Home = _DATA,
+    home: Home = DATA,
 ) -> None:
     """Take in exports: archive, read, validate, commit, compute, publish.
 
@@ -86,8 +45,8 @@ def ingest(
         raise WrongUsage("which lab sent these files? Say --lab NAME", param_hint="--lab")
     if missing := [number for number, file in enumerate(files or [], 1) if not file.is_file()]:
         raise WrongUsage(f"no such file: argument {', '.join(map(str, missing))}", param_hint="FILES")
-    os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", _AT_THE_TERMINAL)
-    settings = _settings(home)
+    os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", AT_THE_TERMINAL)
+    settings = settings_for(home)
     from flows import views
     from tasks.discover import archive
 
@@ -109,12 +68,12 @@ def _run_flow(settings: Settings, lab: str | None, exports: list | None) -> dict
 def check(
     file: Annotated[Path, typer.Argument(help="An export.")],
     lab: Annotated[str, typer.Option("--lab", help="Read it as an export of this lab.")] = "unnamed",
-    home: Home = _DATA,
+    home: Home = DATA,
 ) -> None:
     """Tell what would happen to a file: layout, columns, rows, reasons. Writes nothing."""
     if not file.is_file():
         raise WrongUsage("no such file", param_hint="FILE")
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows import views
 
     views.print_check(settings, lab, file)
@@ -126,10 +85,10 @@ def show(
         str, typer.Argument(metavar="HASH", help="First characters (4 or more) of an export's hash.")
     ],
     rows: Annotated[int, typer.Option(help="How many quarantined rows to print at most.")] = 50,
-    home: Home = _DATA,
+    home: Home = DATA,
 ) -> None:
     """Show one export: its name, its receipt, and its quarantined rows with their text and reasons."""
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows import views
 
     if len(export) < 4 or not set(export.lower()) <= set("0123456789abcdef"):
@@ -139,9 +98,9 @@ def show(
 
 
 @app.command()
-def status(home: Home = _DATA) -> None:
+def status(home: Home = DATA) -> None:
     """Show the last run, exports by lab, what needs a hand, quarantine by reason, and the published months."""
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows.status import print_status
 
     print_status(settings)
@@ -155,13 +114,13 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of Prefect's server and its pages; 0: any.")
     ] = 4200,
-    home: Home = _DATA,
+    home: Home = DATA,
 ) -> None:
     """Run schedule and worker on this machine, until it is told to stop (SIGTERM, Ctrl-C).
 
     Uses the server that PREFECT_API_URL names; otherwise starts one, with its database in the home.
     """
-    home = _environment(home, PREFECT_SERVER_LOGGING_LEVEL="WARNING")
+    home = environment_for(home, PREFECT_SERVER_LOGGING_LEVEL="WARNING")
     from flows.serve import serve as serve_until_stopped
     from schemas.settings import Settings
 
@@ -172,10 +131,10 @@ def serve(
 @app.command()
 def catalogue(
     what: Annotated[Literal["analytes", "metrics", "units", "specimens", "layouts"], typer.Argument()],
-    home: Home = _DATA,
+    home: Home = DATA,
 ) -> None:
     """List what is known: analytes, metrics, units, specimens or layouts, with those of this home."""
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows import views
 
     views.print_catalogue(settings, what)
@@ -189,12 +148,12 @@ def layout_new(
         Path | None,
         typer.Option("--output", help="Where to write it; otherwise into layouts/ of the home folder."),
     ] = None,
-    home: Home = _DATA,
+    home: Home = DATA,
 ) -> None:
     """Write a commented draft of a layout from what is found in a file; nothing is overwritten."""
     if not file.is_file():
         raise WrongUsage("no such file", param_hint="FILE")
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows.draft import draft
     from flows.views import as_source
 
@@ -211,17 +170,13 @@ def layout_new(
 
 
 @app.command()
-def demo(home: Home = _DATA) -> None:
+def demo(home: Home = DATA) -> None:
     """Take in the example exports of several labs and show what comes out."""
-    os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", _AT_THE_TERMINAL)
-    settings = _settings(home, inbox=Path(__file__).parents[1] / "examples" / "inbox")
+    os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", AT_THE_TERMINAL)
+    settings = settings_for(home, inbox=Path(__file__).parents[1] / "examples" / "inbox")
     from flows.demo import run_demo
 
     run_demo(settings, lambda: _run_flow(settings, None, None))
-
-
-# commands of their own modules, which take `app` from this one
-import flows.upkeep  # noqa: E402, F401
 
 
 def main() -> None:
@@ -240,7 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # the module by its name, which the other commands stand in
-    from flows.cli import main as run
-
-    run()
+    main()

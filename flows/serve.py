@@ -36,6 +36,7 @@ def deployments(cron: str) -> list[RunnerDeployment]:
     from prefect.deployments.runner import EntrypointType
     from prefect.schedules import Cron
 
+    from flows.backfill import backfill
     from flows.ingest import ingest
 
     one_at_a_time = ConcurrencyLimitConfig(
@@ -49,7 +50,8 @@ def deployments(cron: str) -> list[RunnerDeployment]:
     inbox = ingest.to_deployment(
         "inbox", schedule=Cron(cron, timezone="UTC"), description="Take in what waits in the inbox.", **common
     )
-    return cast("list[RunnerDeployment]", [inbox])
+    by_hand = backfill.to_deployment("by-hand", description="Read archived exports again.", **common)
+    return cast("list[RunnerDeployment]", [inbox, by_hand])
 
 
 def serve(cron: str, port: int) -> None:
@@ -149,4 +151,5 @@ if __name__ == "__main__":
     from prefect import serve as work
 
     # one run at a time: the flows share the machine, and the ledger asks for no more
-    work(*deployments(sys.argv[1]), limit=1, print_starting_message=False)
+    # one of each at a time: ingestion does not wait for a backfill
+    work(*deployments(sys.argv[1]), limit=2, print_starting_message=False)

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from flows.events import share
 from flows.report import quarantine_rows
-from flows.views import console, table
+from flows.views import console, once_mended, table
 from schemas.result import UNDATED
 from schemas.settings import Settings
 from tasks.discover import NO_ACCESS, UPLOADING, left_now
@@ -47,6 +47,7 @@ def print_status(settings: Settings) -> None:
             made.add_row(escape(said["lab"]), escape(said["reason"]), str(said["rows"]), str(said["exports"]),
                          escape(said["how to mend it"]))  # fmt: skip
         console.print(made)
+        console.print(once_mended())
     made = table("\nMonths published", "lab", "months")
     months: dict[str, list[str]] = {}
     for item in settings.store.items("outputs/metrics"):

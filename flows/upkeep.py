@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli import Home, LabName, WrongUsage, _settings, app
+from flows.options import DATA, Home, LabName, WrongUsage, settings_for
 
 if TYPE_CHECKING:
     from tasks.changes import Changes
 
 _SHOWN = 200
+app = typer.Typer()
 
 
 @app.command()
@@ -21,10 +22,10 @@ def maintain(
     keep_days: Annotated[
         int, typer.Option(help="Days for which replaced files of the ledger stay for older readers.")
     ] = 7,
-    home: Home = "data",
+    home: Home = DATA,
 ) -> None:
     """Keep a home in shape: small files put together, what nobody needs removed. Changes no result."""
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows.views import console
     from tasks.upkeep import maintain as upkeep
 
@@ -44,7 +45,7 @@ def erase(
     ],
     lab: Annotated[str, typer.Option("--lab", help="The lab whose subject it is.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    home: Home = "data",
+    home: Home = DATA,
 ) -> None:
     """Remove everything of one subject from ledger, archive and outputs. It cannot be undone.
 
@@ -53,7 +54,7 @@ def erase(
     subject = (sys.stdin.readline() if subject == "-" else subject).strip()
     if not subject:
         raise WrongUsage("which subject? Give its id", param_hint="SUBJECT")
-    settings = _settings(home)
+    settings = settings_for(home)
     from flows.views import console
     from tasks.discover import waiting
     from tasks.erase import erase as erase_subject
@@ -90,12 +91,12 @@ def diff(
     output: Annotated[
         Path | None, typer.Option("--output", help="Write all of it to FILE.csv or FILE.parquet.")
     ] = None,
-    home: Home = "data",
+    home: Home = DATA,
 ) -> None:
     """Tell which published metric values changed since a time, and why. Changes nothing."""
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise WrongUsage("the file's name must end in .csv or .parquet", param_hint="--output")
-    settings = _settings(home)
+    settings = settings_for(home)
     from tasks.changes import changes, time_of
     from tasks.handout import save
     from tasks.prepare import Bench

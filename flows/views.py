@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.result import READ, WITHDRAWN
 from schemas.settings import Settings
 from tasks.discover import Arrival, Export
 from tasks.ledger import Ledger
@@ -88,16 +90,20 @@ def receipts_table(receipts: pl.DataFrame) -> Table:
     return made
 
 
+def find_export(settings: Settings, start: str) -> dict | None:
+    """The receipt of the export whose hash starts so (4 characters or more); None where none or several do."""
+    ledger = Ledger(settings.store)
+    if len(start) < 4 or not ledger.exists():
+        return None
+    found = ledger.open().receipts().filter(pl.col("export").str.starts_with(start))
+    return found.to_dicts()[0] if len(found) == 1 else None
+
+
 def print_export(settings: Settings, start: str, limit: int) -> bool:
     """One export with its name, receipt, and quarantined rows; False where the hash names none or several."""
-    ledger = Ledger(settings.store)
-    if not ledger.exists():
+    receipt = find_export(settings, start)
+    if receipt is None:
         return False
-    snapshot = ledger.open()
-    found = snapshot.receipts().filter(pl.col("export").str.starts_with(start))
-    if len(found) != 1:
-        return False
-    receipt = found.to_dicts()[0]
     made = table(f"Export {receipt['export'][:12]} of lab {escape(receipt['lab'])}", "what", "")
     skipped = "; ".join(f"{s['name']}: {s['count']}" for s in receipt["skipped"])
     for name, value in (
@@ -109,11 +115,28 @@ def print_export(settings: Settings, start: str, limit: int) -> bool:
         ("reasons", escape(reasons_text(receipt)) or "none"),
     ):  # fmt: skip
         made.add_row(name, value)
+    if receipt["action"] != READ:
+        made.add_row(receipt["action"], text_of(receipt["action_reason"]))
     console.print(made)
-    rows = snapshot.rows(receipt["lab"]).filter((pl.col("export") == receipt["export"]) & ~pl.col("accepted"))
+    rows = (
+        Ledger(settings.store)
+        .open()
+        .rows(receipt["lab"])
+        .filter((pl.col("export") == receipt["export"]) & ~pl.col("accepted"))
+    )
     quarantined = rows.sort("row", "item").head(limit).collect()
     _print_quarantined(quarantined, receipt["quarantined_rows"])
+    if receipt["quarantined_rows"] or receipt["reason"]:
+        console.print(f"\n{once_mended(receipt['lab'])}")
+    elif receipt["action"] == WITHDRAWN:
+        console.print(f"\nTo take it in again: neurobalance withdraw {receipt['export'][:12]} --undo")
     return True
+
+
+def once_mended(lab: str | None = None) -> str:
+    """The command that reads again what a mended layout or catalogue may now accept."""
+    named = f" --lab {escape(shlex.quote(lab))}" if lab else ""
+    return f"Once a layout or the catalogue is mended: neurobalance backfill --quarantined{named}"
 
 
 def _print_quarantined(rows: pl.DataFrame, total: int) -> None:

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
         le=1,
         description="share of a lab's new rows in quarantine above which a run sends an event",
     )
+    dask_address: str | None = Field(
+        None, description="address of a Dask cluster that does the stages; without one, threads do"
+    )
     s3_endpoint: str | None = Field(
         None, description="address of the S3 server, where it is not the usual one"
     )

@@ -41,6 +41,9 @@ def home(request, tmp_path) -> Home:
     if getattr(request, "param", "folder") == "folder":
         return Home(tmp_path / "home")
     server = request.getfixturevalue("s3")
+    # a stage that is told the home only takes the rest from the environment, as on a worker
+    for name, value in {"id_key": "of the tests", **server.settings}.items():
+        request.getfixturevalue("monkeypatch").setenv(f"NEUROBALANCE_{name.upper()}", value)
     return Home(f"s3://homes/{uuid.uuid4().hex}", options={"id_key": "of the tests", **server.settings})
 
 

@@ -39,9 +39,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """Somebody who follows a page; what a page registers is forgotten afterwards."""
     import flows.cli
+    import flows.replay
     from tasks.readers import READERS
 
     monkeypatch.setattr(flows.cli, "_run_flow", plain.ingest)
+    monkeypatch.setattr(flows.replay, "_run_backfill", plain.backfill)
     monkeypatch.syspath_prepend(folder)
     registered = dict(READERS)
     yield Reader(folder)

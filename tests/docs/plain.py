@@ -5,7 +5,12 @@ One test holds what this leaves in a home equal to what the real flow leaves the
 
 from __future__ import annotations
 
+from flows.backfill import run_backfill
+from flows.runner import Plainly
+from flows.stages import Run
+from flows.tell import told_to
 from schemas.settings import Settings
+from tasks.choose import Choice
 from tasks.discover import Export, archive_inbox, leave_inbox
 from tasks.ledger import Ledger
 from tasks.prepare import Bench, prepare
@@ -36,3 +41,8 @@ def ingest(settings: Settings, lab: str | None = None, exports: list[Export] | N
         "left": 0,
         "months": sum(map(len, rebuilt.values())),
     }
+
+
+def backfill(settings: Settings, choice: Choice, dry_run: bool) -> None:
+    """Read archived exports again, telling whoever listens."""
+    run_backfill(Run.of(settings.home), choice, dry_run, Plainly(), told_to())

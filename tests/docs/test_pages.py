@@ -30,6 +30,8 @@ LEFT_ALONE = (
     "docker compose ",
     "NEUROBALANCE_HOME=/srv/neurobalance prefect ",
     "NEUROBALANCE_HOME=/srv/neurobalance neurobalance serve ",
+    "dask ",
+    "NEUROBALANCE_DASK_ADDRESS=tcp://scheduler:8786 neurobalance ",
 )
 
 

@@ -141,6 +141,29 @@ def test_the_schedule_and_the_limit_are_deployed(deployed_run: str, server: dict
     assert "flows.ingest.ingest" in said
 
 
+def test_a_backfill_by_deployment_reads_again_what_another_catalogue_read_and_tells_its_plan(
+    home: Path, deployed_run: str, server: dict[str, str]
+) -> None:
+    def exports() -> pl.DataFrame:
+        return pl.read_parquet(home / "outputs" / "exports" / "**" / "*.parquet")
+
+    before = exports()
+    (home / "catalogue").mkdir()
+    (home / "catalogue" / "synonyms.csv").write_text(
+        "analyte_id,text,specimen\ntaurine,beta-nicotinamide mononucleotide,\n", "utf-8"
+    )
+    run("prefect", "deployment", "run", "backfill/by-hand", "-p", "stale_catalogue=true", env=server)
+    done = run("prefect", "worker", "start", "--pool", "lab", "--run-once", env=server)
+    assert "Completed()" in done.stdout + done.stderr, done.stdout + done.stderr
+    assert exports()["edition"].to_list() == [2] * len(before)
+    assert exports()["accepted"].sum() > before["accepted"].sum()
+    plan = run("prefect", "artifact", "inspect", "backfill-plan", env=server).stdout
+    assert "coeliac-cohort" in plan
+    assert "100" in run("prefect", "artifact", "inspect", "backfill-progress", env=server).stdout
+    summary = run("prefect", "artifact", "inspect", "backfill-summary", env=server).stdout
+    assert f"new editions | {len(before)} |" in summary.replace("\n", "")
+
+
 def test_a_second_run_through_the_same_server_changes_nothing(
     home: Path, deployed_run: str, server: dict[str, str]
 ) -> None:

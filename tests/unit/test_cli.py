@@ -119,6 +119,39 @@ def test_status_of_an_empty_home_says_what_to_do(home: Path) -> None:
     assert "inbox" in said
 
 
+def test_a_choice_that_cannot_be_meant_is_wrong_usage(home: Path) -> None:
+    assert call(home, "backfill", "--from", "2024")[0] == 2
+    assert call(home, "backfill", "--to", "2024-13")[0] == 2
+    code, said = call(home, "backfill", "--from", "2024-05", "--to", "2024-04")
+    assert code == 2
+    assert "later than the last" in said
+    assert call(home, "withdraw", "abcdef", "--reason", "why")[0] == 2  # no such export
+    assert call(home, "withdraw", "abcdef")[0] == 2  # no reason
+    assert call(home, "withdraw", "abcdef", "--reason", "why", "--undo")[0] == 2
+
+
+def test_show_and_status_name_the_command_that_reads_again_what_was_mended(home: Path) -> None:
+    export = taken_in(home, TIDY, "lab of north")
+    assert "neurobalance backfill --quarantined --lab 'lab of north'" in call(home, "show", export[:12])[1]
+    assert "neurobalance backfill --quarantined\n" in call(home, "status")[1]
+
+
+def test_withdraw_takes_the_rows_out_says_why_and_how_to_undo_it(home: Path) -> None:
+    export = taken_in(home, TIDY)
+    code, said = call(home, "withdraw", export[:8], "--reason", "for [another] lab")
+    assert code == 0, said
+    assert "2 accepted rows count no longer; months published: 1" in said
+    assert f"neurobalance withdraw {export[:12]} --undo" in said
+    assert "nothing changed" in call(home, "withdraw", export[:8], "--reason", "again")[1]
+    shown = call(home, "show", export[:8])[1]
+    assert "for [another] lab" in shown
+    assert "--undo" in shown
+    code, said = call(home, "withdraw", export[:8], "--undo")
+    assert code == 0, said
+    assert "2 rows accepted, 1 quarantined; months published: 1" in said
+    assert "is not withdrawn" in call(home, "withdraw", export[:8], "--undo")[1]
+
+
 @pytest.mark.parametrize(
     ("what", "known"),
     [

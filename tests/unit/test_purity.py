@@ -17,6 +17,7 @@ PURE = (
     "balance",
     "frames",
     "subject",
+    "choose",
 )
 #: what a module that computes may import
 ALLOWED = {"__future__", "collections", "dataclasses", "datetime", "functools", "hashlib", "hmac", "itertools", "json", "math",
