@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -69,14 +69,10 @@ class Work:
     error: str | None = None  # why it could not be read
     failed: bool = False
 
-    def text(self, batch: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-        """The rows that the reader gives, with whose they are. The first of them prove the decimal mark."""
+    def take(self, batch: pl.DataFrame, layout: Layout) -> None:
+        """Note the rows that the reader gives. The first of them prove the decimal mark."""
         self.seen += len(batch)
         self.style = self.style or number_style(batch["value"], layout)
-        return batch.with_columns(
-            pl.lit(self.source.export.sha256).alias("export"),
-            pl.lit(self.source.arrival.received_at).cast(pl.Datetime("us", "UTC")).alias("received_at"),
-        )
 
     def context(self, bench: Bench, layout: Layout) -> Context:
         """What its rows are standardised with, and those of all exports that are read alike."""
@@ -111,9 +107,9 @@ def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> 
     found = readers.read(source.path, layout, bench.knows)
     context: Context | None = None
     for batch in ahead(found.batches):
-        text = work.text(batch, layout)
+        work.take(batch, layout)
         context = context or work.context(bench, layout)
-        yield _judge(text, context, {source.export.sha256: account})
+        yield _judge([(work, batch)], context)
     work.prove()
     account.tell(found)
 
@@ -138,7 +134,8 @@ def judged_together(bench: Bench, works: Iterable[Work]) -> Iterator[pl.DataFram
             waiting.setdefault(alike, []).append((work, text))
             rows += len(text)
         elif work.error is not None:
-            waiting[alike] = [(other, text) for other, text in waiting.get(alike, []) if other is not work]
+            if alike in waiting:
+                waiting[alike] = [each for each in waiting[alike] if each[0] is not work]
             work.fail(work.error)
             yield work
         elif work.found is not None:
@@ -162,7 +159,8 @@ def _read(bench: Bench, works: Iterable[Work]) -> Iterator[tuple[Work, pl.DataFr
         try:
             work.found = readers.read(work.source.path, layout, bench.knows)
             for batch in work.found.batches:
-                yield work, work.text(batch, layout)
+                work.take(batch, layout)
+                yield work, batch
         except _NOT_OF_THE_EXPORT:
             raise
         except Unreadable as error:
@@ -175,21 +173,19 @@ def _read(bench: Bench, works: Iterable[Work]) -> Iterator[tuple[Work, pl.DataFr
 def _all(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> Iterator[pl.DataFrame | Work]:
     """The rows of exports that are read alike. Where they cannot be judged together, each is on its own: a
     file that no one foresaw must not stop the good ones beside it."""
-    works = {work.source.export.sha256: work for work, _ in texts}
-    if not works:
+    if not texts:
         return
     reason = None
     try:
-        yield _judge(
-            pl.concat([text for _, text in texts]), context, {k: w.account for k, w in works.items()}
-        )
+        yield _judge(texts, context)
     except _NOT_OF_THE_EXPORT:
         raise
     except Exception as error:
         reason = _unforeseen(error)
     if reason is None:
         return
-    for work in works.values():
+    works = dict.fromkeys(work for work, _ in texts)
+    for work in works:
         if len(works) == 1:
             work.fail(reason)
             yield work
@@ -201,12 +197,20 @@ def _unforeseen(error: Exception) -> str:
     return f"could not be read: {type(error).__name__}"
 
 
-def _judge(text: pl.DataFrame, context: Context, accounts: Mapping[str, Account]) -> pl.DataFrame:
+def _judge(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> pl.DataFrame:
     """The rows as judged results; counted in the accounts of their exports."""
-    out = judge(standardise(text, context)).select(list(RESULT_SCHEMA))
+    text = pl.concat([text for _, text in texts], rechunk=True)
+    whose = pl.DataFrame(
+        [(work.source.export.sha256, work.source.arrival.received_at, len(text)) for work, text in texts],
+        schema={"export": pl.String, "received_at": pl.Datetime("us", "UTC"), "rows": pl.UInt32},
+        orient="row",
+    )
+    whose = whose.select(pl.col("export", "received_at").repeat_by("rows").explode(empty_as_null=False))
+    out = judge(standardise(text.hstack(whose), context)).select(list(RESULT_SCHEMA))
     counts = out.group_by("export").agg(pl.len(), pl.col("accepted").sum())
     refused = out.filter(~pl.col("accepted")).select("export", "reasons")
     reasons = refused.explode("reasons", empty_as_null=True).drop_nulls().group_by("export", "reasons").len()
+    accounts = {work.source.export.sha256: work.account for work, _ in texts}
     for name, rows, accepted in counts.iter_rows():
         accounts[name].rows += rows
         accounts[name].accepted += accepted

@@ -46,6 +46,11 @@ class Head:
         """Of each record among which the headers are looked for, what its fields may be as headers."""
         return [_may_be(record) for record in self.records[:HEADER_WITHIN]]
 
+    @cached_property
+    def all_keys(self) -> frozenset[str]:
+        """The keys of all these records."""
+        return frozenset[str]().union(*self.keys)
+
 
 @dataclass(frozen=True)
 class Glance:
@@ -191,6 +196,8 @@ def match(names: list[str], layout: Layout) -> Matched:
         return (len(hit) > 1 and [index for index in hit if names[index].strip() in aliases]) or hit
 
     def find(ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: Columns) -> bool:
+        if _parts((aliases,)).isdisjoint(among):
+            return False
         for keys in _keys(aliases):
             hits = [as_listed(among[part], aliases) for part in keys if part in among]
             if len(hits) == len(keys):
@@ -303,8 +310,10 @@ def find_header(head: Head, layout: Layout, sought: Sought, is_analyte: IsAnalyt
     if (only := layout.header_row) is not None:
         there = only <= len(head.records) and not lacking(head.records[only - 1], layout, is_analyte)
         return only if there else None
+    # nearly all records hold data, or are cut at another delimiter: what they lack need not be told
+    if any(head.all_keys.isdisjoint(either) for either in sought.needed):
+        return None
     for number, keys in enumerate(head.keys, start=1):
-        # nearly all records hold data: what they lack need not be told
         if any(keys.isdisjoint(either) for either in sought.needed):
             continue
         if not lacking(head.records[number - 1], layout, is_analyte):
