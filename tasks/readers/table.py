@@ -166,13 +166,13 @@ class Sought:
             return _parts(tuple(alias for alias in aliases if alias))
 
         needed = [frozenset(map(key, header.split(" | "))) for header in layout.detect.headers]
-        response = frozenset(map(key, layout.response))
+        bare = frozenset(map(key, (*layout.unit_headers, *layout.response)))
         constant = {*layout.constants, layout.sheet}
-        known = parts(*layout.columns, *layout.fallbacks).union(response, *needed)
+        known = parts(*layout.columns, *layout.fallbacks).union(bare, *needed)
         if not layout.detect.headers and "sample" not in constant:
             needed.append(parts("sample"))
         if layout.wide is None:
-            needed.append(parts("value") | response)
+            needed.append(parts("value") | bare)
             if not constant & {"analyte", "code"}:
                 needed.append(parts("analyte", "code"))
         return cls(needed, known)

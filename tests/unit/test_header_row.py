@@ -20,7 +20,7 @@ HEADERS = sorted(
     {
         text
         for layout in LAYOUTS
-        for aliases in (*layout.columns.values(), *layout.fallbacks.values(), layout.detect.headers, layout.response)
+        for aliases in (*layout.columns.values(), *layout.fallbacks.values(), layout.detect.headers, layout.response, layout.unit_headers)
         for alias in aliases
         for text in (*alias.replace(" | ", " + ").split(" + "), f"{alias} (nmol/L)")
     }
