@@ -13,7 +13,8 @@ import polars as pl
 from schemas.export import TEXT_COLUMNS, Unreadable
 from schemas.settings import Settings
 from tasks import readers
-from tasks.prepare import Account, Bench, Reading, Source, judged
+from tasks.bench import Bench, Reading, Source
+from tasks.judged import Account, judged
 from tasks.readers.table import is_blank
 
 #: rule -> the table and key of a layout that mends it, when every row lacks it

@@ -93,8 +93,8 @@ def withdraw(
 
 
 def _taken_back(settings: Settings, receipt: dict, reason: str) -> str:
+    from tasks.bench import Bench
     from tasks.discover import Export
-    from tasks.prepare import Bench
     from tasks.publish import Publisher
     from tasks.takeback import withdraw as append_withdrawal
 

@@ -17,9 +17,10 @@ from prefect import task
 from flows.quiet import StorageFailed, quiet
 from flows.runner import Hands, in_order
 from schemas.settings import Settings
+from tasks.bench import Bench
 from tasks.discover import Export
 from tasks.ledger import Committed, Ledger, Prepared, Staged
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 #: Exports that are read and committed together: enough for a second of work or more.

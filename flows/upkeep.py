@@ -56,10 +56,10 @@ def erase(
         raise WrongUsage("which subject? Give its id", param_hint="SUBJECT")
     settings = settings_for(home)
     from flows.views import console
+    from tasks.bench import Bench
     from tasks.discover import waiting
     from tasks.erase import erase as erase_subject
     from tasks.erase import find, search_of
-    from tasks.prepare import Bench
     from tasks.publish import Publisher
 
     bench = Bench.of(settings)
@@ -97,9 +97,9 @@ def diff(
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise WrongUsage("the file's name must end in .csv or .parquet", param_hint="--output")
     settings = settings_for(home)
+    from tasks.bench import Bench
     from tasks.changes import changes, time_of
     from tasks.handout import save
-    from tasks.prepare import Bench
 
     found = changes(settings, Bench.of(settings).catalogue, time_of(settings, since), lab, metric)
     if output is not None:

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from schemas.result import READ, WITHDRAWN
 from schemas.settings import Settings
+from tasks.bench import Bench, Source
 from tasks.discover import Arrival, Export
+from tasks.judged import Account, judged
 from tasks.ledger import Ledger
-from tasks.prepare import Account, Bench, Source, judged
 from tasks.validate import RULES
 
 #: Columns of a terminal that is none (a pipe, a log): enough for every table.

@@ -308,7 +308,7 @@ class Ledger:
         keys = rows.select("export", "sample_key").drop_nulls().unique().collect()
         elsewhere = (
             snapshot.all_rows(lab).select("sample_key", "month").drop_nulls()
-            .join(keys.lazy().select("sample_key").unique(), on="sample_key", how="semi").unique()
+            .filter(pl.col("sample_key").is_in(keys["sample_key"].unique().implode())).unique()
             .join(keys.lazy(), on="sample_key").select("export", "month").unique()
         )  # fmt: skip
         both = pl.concat([own, elsewhere.collect()]).unique().sort("export", "month")

@@ -36,8 +36,9 @@ def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
         return "fixed-comma" if layout.values.decimal == "," else "fixed-point"
     if layout.values.thousands in (",", "."):
         return "fixed-point" if layout.values.thousands == "," else "fixed-comma"
-    core = values.str.strip_chars().str.replace(_COMPARATOR, "")
-    point, comma = (bool(core.str.contains(p).any()) for p in (SURELY_POINT, SURELY_COMMA))
+    core = pl.col(values.name).str.strip_chars().str.replace(_COMPARATOR, "")
+    proofs = (core.str.contains(p).any().alias(p) for p in (SURELY_POINT, SURELY_COMMA))
+    point, comma = values.to_frame().select(*proofs).row(0)
     return "mixed" if point and comma else "comma" if comma else "point" if point else "unproven"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -12,13 +12,25 @@ _OF_SAMPLE = (pl.col("role") == "sample") & pl.col("sample_key").is_not_null()
 _MONTH = pl.col("month").fill_null(UNDATED)
 
 
-def extents(rows: pl.LazyFrame) -> pl.DataFrame:
-    """How many rows each sample has in each month: sample (a hash of its key), month, rows.
+def extents(rows: pl.LazyFrame, months: Collection[str]) -> pl.DataFrame:
+    """How many rows each sample that stands in `months` has in each month, also in others: sample (a hash of
+    its key), month, rows.
 
     Two samples of one hash are taken for one here, so that at worst too much is looked at.
     """
-    counted = rows.filter(_OF_SAMPLE).group_by(pl.col("sample_key").hash().alias("sample"), _MONTH)
-    return counted.agg(pl.len().alias("rows")).collect(engine="streaming")
+    inside = pl.col("month").is_in([month for month in months if month != UNDATED])
+    if UNDATED in months:
+        inside = inside | pl.col("month").is_null()
+    sample = pl.col("sample_key").hash()
+
+    def counted(some: pl.LazyFrame) -> pl.DataFrame:
+        by_month = some.filter(_OF_SAMPLE).group_by(sample.alias("sample"), _MONTH)
+        return by_month.agg(pl.len().alias("rows")).collect(engine="streaming")
+
+    here = counted(rows.filter(inside))
+    samples = here["sample"].unique().implode()
+    there = counted(rows.filter((~inside).fill_null(True) & sample.is_in(samples)))
+    return pl.concat([here, there])
 
 
 def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list[dict[str, str]]:

@@ -60,6 +60,8 @@ class Publisher:
         self._key = self.settings.pseudonym_key()
         self._labs = self.settings.labs()  # read once: one run publishes by one set of settings
         self._datasets = outputs.datasets(self.catalogue)
+        # files that this run left as they were need no second look
+        self._found_fresh: set[tuple[str, str]] = set()
 
     def name(self, dataset: str, lab: str, month: str) -> str:
         """Where a file of a dataset stands in the home."""
@@ -69,6 +71,7 @@ class Publisher:
         """Rebuild what is stale until nothing is; lab -> the months that were rebuilt."""
         ledger = Ledger(self.settings.store)
         rebuilt: dict[str, set[str]] = defaultdict(set)
+        self._found_fresh.clear()
         for lab in labs if labs is not None else ledger.open().labs():
             while True:
                 # what others committed meanwhile is looked for again after every round
@@ -94,6 +97,8 @@ class Publisher:
 
     def _fresh(self, names: list[str], editions: str, built_with: str) -> bool:
         for name in names:
+            if (name, editions) in self._found_fresh:
+                continue
             try:
                 with self.settings.store.open(name) as file:
                     said = pq.read_schema(file).metadata or {}
@@ -103,6 +108,7 @@ class Publisher:
                 return False
             if said.get(b"neurobalance.built_with") != built_with.encode():
                 return False
+            self._found_fresh.add((name, editions))
         return True
 
     def _stale_months(self, lab: str, receipts: pl.DataFrame) -> dict[str, str]:
@@ -149,7 +155,7 @@ class Publisher:
         if not stale:
             return
         rows = snapshot.rows(lab)
-        found = extents(rows)
+        found = extents(rows, stale)
         for months in portions(stale, found, self.settings.rows_per_batch):
             now = current(rows_of(rows, frames.NEEDED, list(months), found))
             built = frames.of_samples(now.of_months(list(months)), self.catalogue, self._pseudonyms(lab))

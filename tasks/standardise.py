@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import polars as pl
 
@@ -30,10 +29,8 @@ _UNFITTED = 9.99
 
 @dataclass
 class Context:
-    """What one edition of one export is read with."""
+    """What the exports are read with whose rows are standardised together."""
 
-    export: str
-    received_at: datetime
     reading_hash: str
     layout: Layout
     catalogue: Catalogue
@@ -167,7 +164,7 @@ def _sample_key(layout: Layout) -> pl.Expr:
 def standardise(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     """One batch of text as typed results, with what `validate` needs to judge them.
 
-    rows: frame of `ROWS_SCHEMA`, null where the export does not say.
+    rows: frame of `ROWS_SCHEMA`, null where the export does not say, with `export` and `received_at`.
     Returns the same rows in the same order with the typed columns of `RESULT_SCHEMA` (but
     `accepted` and `reasons`) and the columns `*_problem`, `number_problem` and `time_problem`.
     Amounts are converted to the canonical unit of their basis (umol/L, umol/mmol{creat}, ...).
@@ -187,8 +184,6 @@ def standardise(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         context.style = number_style(frame["value"], layout)
     ranks = {name: rank for rank, name in enumerate(layout.samples.methods)}
     frame = frame.with_columns(
-        pl.lit(context.export).alias("export"),
-        pl.lit(context.received_at).cast(pl.Datetime("us", "UTC")).alias("received_at"),
         pl.lit(context.reading_hash).alias("reading_hash"),
         pl.lit(layout.name).alias("layout"),
         pl.lit(layout.samples.replicates).alias("replicates"),

@@ -14,9 +14,10 @@ import polars as pl
 from schemas import outputs
 from schemas.settings import Settings
 from schemas.store import read, write
+from tasks.bench import Bench
 from tasks.discover import Export, archive
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 #: our column -> a header that the generic layout reads as such

@@ -12,9 +12,10 @@ import tasks.prepare
 import tasks.publish
 from benchmarks.contestants import ID_KEY, Stages, arguments
 from schemas.settings import Settings
+from tasks.bench import Bench
 from tasks.discover import Export, archive_inbox, archived_name
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 #: as in flows.ingest, which cannot be imported without Prefect

@@ -8,6 +8,7 @@ export is written anywhere.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,17 +34,22 @@ _NOT_A_TABLE = ("MSH", "FHS", "BHS", "<", "{", "[", "#METABOLOMICS WORKBENCH", "
 
 
 def _heads(head: bytes, whole: bool, layout: Layout) -> list[Head]:
-    """The head cut at each delimiter that the layout allows. A record that the end of the head cuts through
-    is left out."""
-    text = head_text(head, layout.encoding)
-    heads = []
-    for delimiter in (layout.delimiter,) if layout.delimiter else DELIMITERS:
-        try:
-            records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-        except csv.Error:
-            continue
-        heads.append(Head(delimiter, records if whole else records[:-1]))
-    return heads
+    """The head cut at each delimiter that the layout allows."""
+    delimiters = (layout.delimiter,) if layout.delimiter else DELIMITERS
+    heads = (_cut_at(delimiter, head, whole, layout.encoding) for delimiter in delimiters)
+    return [head for head in heads if head is not None]
+
+
+@functools.lru_cache(maxsize=2 * len(DELIMITERS))
+def _cut_at(delimiter: str, head: bytes, whole: bool, encoding: str | None) -> Head | None:
+    """The head cut at a delimiter, None where it cannot be. A record that the end of the head cuts through is
+    left out. The layouts ask for the same cuts one after the other, and so does the reading of the export."""
+    text = io.StringIO(head_text(head, encoding), newline="")
+    try:
+        records = list(csv.reader(text, delimiter=delimiter))
+    except csv.Error:
+        return None
+    return Head(delimiter, records if whole else records[:-1])
 
 
 def glance(path: Path) -> Glance | None:

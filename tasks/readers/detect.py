@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.layout import Layout
-from tasks.readers.table import Glance, IsAnalyte, best, lacking
+from tasks.readers.table import Glance, IsAnalyte, best, nearest
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,8 @@ def _fit(layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAna
     if found is not None:
         return True, f"headers in row {found[1]}"
     # of all records, the one that comes nearest tells most
-    lacks: list[list[str]] = [
-        lacking(record, layout, is_analyte) for head in heads for record in head.records[:30]
-    ]
-    if not lacks:
-        return False, "no headers"
-    fewest = sorted(lacks, key=len)[0]
-    return False, f"no headers for {', '.join(fewest)}"
+    lacks = nearest(heads, layout, is_analyte)
+    return False, "no headers" if lacks is None else f"no headers for {', '.join(lacks)}"
 
 
 def _rank(layout: Layout, lab: str) -> tuple[int, bool]:

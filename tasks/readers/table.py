@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from schemas.export import Unreadable
 from schemas.layout import Layout, Wide
@@ -39,6 +40,16 @@ class Head:
 
     name: str
     records: list[list[str]]
+
+    @cached_property
+    def keys(self) -> list[frozenset[str]]:
+        """Of each record among which the headers are looked for, what its fields may be as headers."""
+        return [_may_be(record) for record in self.records[:HEADER_WITHIN]]
+
+    @cached_property
+    def all_keys(self) -> frozenset[str]:
+        """The keys of all these records."""
+        return frozenset[str]().union(*self.keys)
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,40 @@ def _parts(columns: tuple[tuple[str, ...], ...]) -> frozenset[str]:
     return frozenset(part for aliases in columns for keys in _keys(aliases) for part in keys)
 
 
+def _may_be(names: list[str]) -> frozenset[str]:
+    """The keys of the names, with and without a unit."""
+    without_unit = (part[0] for name in names if (part := split_unit(name)))
+    return frozenset(map(key, names)).union(map(key, without_unit))
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What the headers of a layout may be: of each set in `needed` one key must occur."""
+
+    needed: list[frozenset[str]]
+    known: frozenset[str]
+
+    @classmethod
+    def of(cls, layout: Layout) -> Sought:
+        """As `lacking` asks for them."""
+
+        def parts(*ours: str) -> frozenset[str]:
+            aliases = (named.get(name) for named in (layout.columns, layout.fallbacks) for name in ours)
+            return _parts(tuple(alias for alias in aliases if alias))
+
+        needed = [frozenset(map(key, header.split(" | "))) for header in layout.detect.headers]
+        bare = frozenset(map(key, (*layout.unit_headers, *layout.response)))
+        constant = {*layout.constants, layout.sheet}
+        known = parts(*layout.columns, *layout.fallbacks).union(bare, *needed)
+        if not layout.detect.headers and "sample" not in constant:
+            needed.append(parts("sample"))
+        if layout.wide is None:
+            needed.append(parts("value") | bare)
+            if not constant & {"analyte", "code"}:
+                needed.append(parts("analyte", "code"))
+        return cls(needed, known)
+
+
 def match(names: list[str], layout: Layout) -> Matched:
     """Each of our columns with the first of its aliases that occurs. The alias `Date + Time` stands for two
     headers whose texts are joined."""
@@ -151,6 +196,8 @@ def match(names: list[str], layout: Layout) -> Matched:
         return (len(hit) > 1 and [index for index in hit if names[index].strip() in aliases]) or hit
 
     def find(ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: Columns) -> bool:
+        if _parts((aliases,)).isdisjoint(among):
+            return False
         for keys in _keys(aliases):
             hits = [as_listed(among[part], aliases) for part in keys if part in among]
             if len(hits) == len(keys):
@@ -258,37 +305,52 @@ def lacking(names: list[str], layout: Layout, is_analyte: IsAnalyte) -> list[str
     return lack
 
 
-def find_header(records: list[list[str]], layout: Layout, is_analyte: IsAnalyte) -> int | None:
+def find_header(head: Head, layout: Layout, sought: Sought, is_analyte: IsAnalyte) -> int | None:
     """The 1-based record that holds the headers, None where there is none within `HEADER_WITHIN`."""
-    if layout.header_row is not None:
-        numbers = range(layout.header_row, min(layout.header_row, len(records)) + 1)
-    else:
-        numbers = range(1, min(HEADER_WITHIN, len(records)) + 1)
-    for number in numbers:
-        if not lacking(records[number - 1], layout, is_analyte):
+    if (only := layout.header_row) is not None:
+        there = only <= len(head.records) and not lacking(head.records[only - 1], layout, is_analyte)
+        return only if there else None
+    # nearly all records hold data, or are cut at another delimiter: what they lack need not be told
+    if any(head.all_keys.isdisjoint(either) for either in sought.needed):
+        return None
+    for number, keys in enumerate(head.keys, start=1):
+        if any(keys.isdisjoint(either) for either in sought.needed):
+            continue
+        if not lacking(head.records[number - 1], layout, is_analyte):
             return number
     return None
+
+
+def nearest(heads: list[Head], layout: Layout, is_analyte: IsAnalyte) -> list[str] | None:
+    """What the record lacks that comes nearest to the headers of the layout; None where there are no records."""
+    sought = Sought.of(layout)
+    nothing = lacking([], layout, is_analyte)  # also of a record that has nothing which the layout knows
+    lacks = [
+        nothing if sought.needed and keys.isdisjoint(sought.known) else lacking(record, layout, is_analyte)
+        for head in heads
+        for record, keys in zip(head.records, head.keys, strict=False)
+    ]
+    return min(lacks, key=len, default=None)
 
 
 def best(heads: list[Head], layout: Layout, is_analyte: IsAnalyte) -> tuple[Head, int] | None:
     """The head in which most columns are recognised (then: whose records agree most in their length),
     with the record of its headers; None where there are headers in none."""
-    found: list[tuple[tuple[int, float], int]] = []
+    found: list[tuple[tuple[int, float], int, int]] = []
+    sought = Sought.of(layout)
     for position, head in enumerate(heads):
-        number = find_header(head.records, layout, is_analyte)
+        number = find_header(head, layout, sought, is_analyte)
         if number is None:
             continue
         names, rest = head.records[number - 1], head.records[number:]
         known = match(names, layout)
         cells = _cells(names, known.taken, layout, is_analyte)
         agree = sum(abs(len(record) - len(names)) <= 1 for record in rest) / max(1, len(rest))
-        found.append(((len(known.columns) + len(cells), agree), -position))
+        found.append(((len(known.columns) + len(cells), agree), -position, number))
     if not found:
         return None
-    head = heads[-max(found)[1]]
-    number = find_header(head.records, layout, is_analyte)
-    assert number is not None
-    return head, number
+    _, position, number = max(found)
+    return heads[-position], number
 
 
 def _true_names(names: list[str], rest: list[list[str]]) -> list[str]:

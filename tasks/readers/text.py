@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ def is_binary(head: bytes) -> bool:
     return head.startswith(_BINARY)
 
 
+@functools.lru_cache(maxsize=4)  # each reader asks about the same bytes
 def guess(head: bytes) -> str:
     """The codec that the first bytes speak for: `cp1252` where they are not valid UTF-8."""
     for mark, name in _MARKS:

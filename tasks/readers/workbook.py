@@ -18,7 +18,16 @@ import polars as pl
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.rows import cut, fields
-from tasks.readers.table import HEADER_WITHIN, Glance, Head, IsAnalyte, find_header, is_blank, make_plan
+from tasks.readers.table import (
+    HEADER_WITHIN,
+    Glance,
+    Head,
+    IsAnalyte,
+    Sought,
+    find_header,
+    is_blank,
+    make_plan,
+)  # fmt: skip
 from tasks.readers.text import read_head
 
 #: a workbook may inflate to so many bytes, and its sheets may span so many cells (each costs memory, full or
@@ -166,11 +175,12 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
         raise Unreadable("not a workbook")
     reading = Reading(iter(()))
     plans = {}
+    sought = Sought.of(layout)
     layouts = {name: _for_sheet(layout, name) for name in book.sheet_names}
     unused: dict[str, None] = {}
     for name in _wanted(book, layout):
         head = _head(_sheet(book, name, 2 * HEADER_WITHIN)[0], name)
-        header = find_header(head.records, layout, is_analyte)
+        header = find_header(head, layout, sought, is_analyte)
         if header is not None:
             plan = plans[name] = make_plan(head, header, layouts[name], is_analyte)
             reading.columns_used |= plan.used

@@ -10,10 +10,11 @@ from flows.runner import Plainly
 from flows.stages import Run
 from flows.tell import told_to
 from schemas.settings import Settings
+from tasks.bench import Bench
 from tasks.choose import Choice
 from tasks.discover import Export, archive_inbox, leave_inbox
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +15,7 @@ from tasks.readers import READERS, read
 from tasks.standardise import Context, standardise
 from tasks.validate import judge
 from tests.formats.golden import is_analyte, run, source
+from tests.unit.rows import of_export
 
 LAYOUTS = load_layouts()
 FOLDER = Path(tempfile.mkdtemp())
@@ -52,9 +52,7 @@ def judged(case: Path, **said: object) -> pl.DataFrame:
     for name in ("constants", "times", "values"):
         keys[name] = base.model_dump()[name] | dict(said.get(name, {}))  # type: ignore[call-overload]
     layout = Layout.model_validate(keys)
-    context = Context(
-        "e" * 64, datetime(2026, 1, 1, tzinfo=UTC), "h", layout, load_catalogue(), "Europe/Vienna"
-    )
+    context = Context("h", layout, load_catalogue(), "Europe/Vienna")
     rows, _, reason = read_bytes(source(case).read_bytes(), layout)
     assert reason is None
-    return judge(standardise(rows, context))
+    return judge(standardise(of_export(rows), context))

@@ -7,10 +7,10 @@ import pytest
 
 from schemas.catalogue import load_catalogue
 from tasks import catalogues
+from tasks.bench import Bench
 from tasks.changes import CHANGE_SCHEMA, UnknownTime, changes, time_of
 from tasks.erase import erase, search_of
 from tasks.handout import save
-from tasks.prepare import Bench
 from tasks.takeback import withdraw
 from tasks.upkeep import maintain
 from tests.home import Home, table

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.result import ERASED
+from tasks.bench import Bench
 from tasks.erase import erase, find, search_of
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.takeback import withdraw
 from tasks.upkeep import maintain
 from tests.home import Home, same, table

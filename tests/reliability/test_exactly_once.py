@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.prepare import Account, Bench, judged, prepare
+from tasks.bench import Bench
+from tasks.judged import Account, judged
+from tasks.prepare import prepare
 from tests.home import HEADERS, PLAIN, Home, same, table
 
 #: the tests run on both kinds of home

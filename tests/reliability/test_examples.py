@@ -18,9 +18,10 @@ import pytest
 
 from schemas.outputs import datasets
 from schemas.settings import Settings
+from tasks.bench import Bench
 from tasks.discover import archive_inbox
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 ROOT = Path(__file__).parents[2]

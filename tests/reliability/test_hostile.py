@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from schemas.settings import Settings
+from tasks.bench import Bench
 from tasks.discover import archive
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 HEAD = "Patient ID,Sample ID,Specimen,Test,Result,Units,Collected\n"

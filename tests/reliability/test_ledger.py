@@ -9,9 +9,11 @@ from deltalake.exceptions import CommitFailedError
 
 from schemas.export import Unreadable
 from schemas.settings import SettingsError
-from tasks import prepare as preparing
+from tasks import bench as benching
+from tasks import readers
+from tasks.bench import Bench
 from tasks.discover import Export
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tests.home import Home, often, table
 
 #: the tests run on both kinds of home
@@ -97,8 +99,8 @@ def test_an_edition_that_cannot_be_read_any_more_has_no_rows_and_names_the_old_m
     def refuse(*_):
         raise Unreadable("nobody reads it")
 
-    monkeypatch.setattr(preparing.readers, "read", refuse)
-    monkeypatch.setattr(preparing, "VERSION", "another")
+    monkeypatch.setattr(readers, "read", refuse)
+    monkeypatch.setattr(benching, "VERSION", "another")
     assert home.commit(export) == {}, "held: it would accept fewer rows"
     home.commit(export, force=True)
     receipt = home.ledger.open().receipts("north").filter(pl.col("export") == export.sha256).to_dicts()[0]

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas import outputs
+from tasks.bench import Bench
 from tasks.discover import Export
-from tasks.prepare import Bench
 from tests.home import Home, often, same, table
 
 #: the tests run on both kinds of home

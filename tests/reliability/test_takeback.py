@@ -4,9 +4,10 @@ import polars as pl
 import pytest
 
 from schemas.result import WITHDRAWN
+from tasks.bench import Bench
 from tasks.discover import Export
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.takeback import NotInLedger, withdraw
 from tests.home import same, table
 

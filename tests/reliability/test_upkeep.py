@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.store import UNDER_WAY, write
-from tasks.prepare import Bench, prepare
+from tasks.bench import Bench
+from tasks.prepare import prepare
 from tasks.upkeep import WrongKeeping, maintain
 from tests.home import Home, often, same, table
 

@@ -21,15 +21,23 @@ def text_rows(*rows: dict) -> pl.DataFrame:
     """Rows of text; what a row does not say is taken from PLAIN, and None says nothing."""
     said = [{"row": n, "item": "1"} | PLAIN | row for n, row in enumerate(rows, 1)]
     names = list(dict.fromkeys(name for row in said for name in row))
-    return as_rows(
-        pl.DataFrame([{n: row.get(n) for n in names} for row in said], infer_schema_length=None, strict=False)
+    frame = pl.DataFrame(
+        [{n: row.get(n) for n in names} for row in said], infer_schema_length=None, strict=False
+    )
+    return of_export(as_rows(frame))
+
+
+def of_export(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of text with the export that they might be of."""
+    return rows.with_columns(
+        pl.lit("e" * 64).alias("export"), pl.lit(RECEIVED).cast(pl.Datetime("us", "UTC")).alias("received_at")
     )
 
 
 def standardised(*rows: dict, layout: dict | None = None, zone: str | None = "Europe/Berlin") -> pl.DataFrame:
     """Rows as `standardise` gives them under a layout with the keys of `layout`."""
     made = Layout.model_validate({"name": "test"} | (layout or {}))
-    context = Context("e" * 64, RECEIVED, "hash", made, load_catalogue(), zone)
+    context = Context("hash", made, load_catalogue(), zone)
     return standardise(text_rows(*rows), context)
 
 

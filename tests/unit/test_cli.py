@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.quiet import StageFailed, StorageFailed, quiet, said_safely
 from schemas.settings import Settings, SettingsError
+from tasks.bench import Bench
 from tasks.discover import archive
 from tasks.ledger import Ledger
-from tasks.prepare import Bench, prepare
+from tasks.prepare import prepare
 from tasks.publish import Publisher
 
 TIDY = (

@@ -15,7 +15,7 @@ from schemas.catalogue import load_catalogue
 from schemas.layout import BUILT_IN, LayoutError, load_layouts
 from schemas.store import write
 from schemas.toml_lines import KeyPath, key_lines
-from tasks.prepare import Bench
+from tasks.bench import Bench
 from tests.home import Home
 
 HOMES = ("folder", "bucket")

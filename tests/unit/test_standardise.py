@@ -160,9 +160,8 @@ def test_the_second_batch_is_read_in_the_style_that_the_first_one_proved():
     from schemas.catalogue import load_catalogue
     from schemas.layout import Layout
     from tasks.standardise import Context, standardise
-    from tests.unit.rows import RECEIVED
 
-    context = Context("e", RECEIVED, "h", Layout(name="test"), load_catalogue(), "Europe/Berlin")
+    context = Context("h", Layout(name="test"), load_catalogue(), "Europe/Berlin")
     standardise(text_rows({"value": "0,5"}), context)
     assert standardise(text_rows({"value": "1,234"}), context)["low"][0] == pytest.approx(1.234e-3)
 
@@ -200,9 +199,8 @@ def test_a_batch_without_rows_gives_one_without_rows():
     from schemas.layout import Layout
     from tasks.standardise import Context, standardise
     from tasks.validate import judge
-    from tests.unit.rows import RECEIVED
 
-    context = Context("e", RECEIVED, "h", Layout(name="test"), load_catalogue(), None)
+    context = Context("h", Layout(name="test"), load_catalogue(), None)
     assert judge(standardise(empty, context)).select(list(RESULT_SCHEMA)).shape == (0, len(RESULT_SCHEMA))
 
 
