@@ -17,7 +17,6 @@ from typing import Any
 from unittest import mock
 
 import polars as pl
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from tests.docs.plain import ingest
@@ -25,7 +24,7 @@ from tests.home import Home, table
 
 #: what the storage is asked to do
 OPERATIONS: tuple[tuple[Any, str], ...] = (
-    (os, "fsync"), (os, "replace"), (os, "link"), (Path, "unlink"), (pl.DataFrame, "write_parquet"), (pq, "write_table"),
+    (os, "fsync"), (os, "replace"), (os, "link"), (Path, "unlink"), (pl.DataFrame, "write_parquet"), (pl.LazyFrame, "sink_parquet"),
     (DeltaTable, "create_write_transaction"), (DeltaTable, "create"),
 )  # fmt: skip
 

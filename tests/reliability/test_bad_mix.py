@@ -21,11 +21,11 @@ if os.geteuid() == 0:
 os.execv(sys.executable, [sys.executable, "-m", "flows.cli", *sys.argv[1:]])
 """
 #: keeps on appending to a file, and lets another vanish as soon as a run has begun
-MEANWHILE = """
-import os, sys, time
-
 #: real servers take their time on a busy machine
 pytestmark = pytest.mark.timeout(600)
+
+MEANWHILE = """
+import os, sys, time
 growing, vanishing, note = sys.argv[1:]
 for part in range(600):
     with open(growing, "ab") as file:

@@ -35,7 +35,13 @@ def undisturbed(base, tmp_path_factory) -> tuple[dict[str, pl.DataFrame], list[s
     home = copy_of(base, tmp_path_factory.mktemp("undisturbed") / "home")
     names = faults.points_of(home)
     assert len(names) > 100
-    assert {name.split()[1] for name in names} >= {"fsync", "replace", "link", "write_parquet", "write_table"}
+    assert {name.split()[1] for name in names} >= {
+        "fsync",
+        "replace",
+        "link",
+        "write_parquet",
+        "sink_parquet",
+    }
     assert names.count("after create_write_transaction") >= 1
     return home.comparable(), names
 
