@@ -19,9 +19,11 @@ from flows.runner import Hands, in_order
 from schemas.settings import Settings
 from tasks.bench import Bench
 from tasks.discover import Export
-from tasks.ledger import Committed, Ledger, Prepared, Staged
+from tasks.editions import Committed, Prepared
+from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.publish import Publisher
+from tasks.staged import Staged
 
 #: Exports that are read and committed together: enough for a second of work or more.
 EXPORTS_PER_BATCH = 500

@@ -19,8 +19,9 @@ from schemas.settings import Settings
 from schemas.store import Store, read, write
 from tasks.discover import InboxCache
 from tasks.folders import folder_name
-from tasks.ledger import Ledger, LostRaces, Stood
+from tasks.ledger import Ledger, LostRaces
 from tasks.snapshot import FOLDER, Snapshot, scan_files
+from tasks.staged import Stood
 from tasks.subject import COUNTED, GONE, LONG_ENOUGH, Search, blanked, editions, recounted
 
 _ATTEMPTS = 10

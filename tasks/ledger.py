@@ -12,79 +12,34 @@ that was written before a lost race can be committed as another edition.
 from __future__ import annotations
 
 import errno
-import json
 import random
 import time
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, READ, RECEIPT_SCHEMA, RESULT_SCHEMA, UNDATED
+from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, UNDATED
 from schemas.settings import SettingsError
-from schemas.store import Folder, Store, private_folder, write
+from schemas.store import Folder, private_folder
 from tasks.discover import Export
-from tasks.snapshot import FOLDER, Snapshot, newest_of, scan_files
+from tasks.editions import Committed, Prepared, decided, receipts_of, touched
+from tasks.snapshot import FOLDER, Snapshot, scan_files
+from tasks.staged import Files, Staged, Stood, count
 
 ATTEMPTS = 100
 #: files that were swapped away can be kept for at most so long, for readers of older versions
 KEEP_DAYS = 30
-_STATISTICS = ("month", "sample_key", "export")
-_ROW_GROUP = 100_000
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A Parquet file of rows in the ledger's folder that no commit names yet."""
-
-    path: str
-    exports: frozenset[str]
-    statistics: str
-
-
-@dataclass(frozen=True)
-class Stood:
-    """A staged file, and where a swap puts it: kind (`result` or `receipt`) and edition."""
-
-    kind: str
-    edition: int
-    file: Staged
-
-
-@dataclass
-class Prepared:
-    """One reading of one export, ready to commit: what its receipt will say."""
-
-    export: Export
-    reading_hash: str
-    receipt: dict = field(default_factory=dict)
-    #: may take an export that was withdrawn in again, and may accept fewer rows than the edition before
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Committed:
-    """What a commit did: the new editions, and the exports it held back because their new reading would
-    accept fewer rows than the one before (export -> rows before, rows now)."""
-
-    editions: dict[Export, int] = field(default_factory=dict)
-    held: dict[Export, tuple[int, int]] = field(default_factory=dict)
 
 
 class LostRaces(Exception):
     """Other processes committed for this lab each time; nothing was written. Run again."""
 
 
-class Ledger:
+class Ledger(Files):
     """The ledger of one home."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
 
     def exists(self) -> bool:
         """Whether anything was ever committed."""
@@ -117,34 +72,6 @@ class Ledger:
             table = DeltaTable(place, storage_options=self.store.options)
         return Snapshot(self.store, table)
 
-    def stage(self, rows: pl.DataFrame) -> Staged:
-        """Write rows (`RESULT_SCHEMA`) to a file that a later commit can name."""
-        ordered = rows.select(list(RESULT_SCHEMA)).sort("month", "sample_key", maintain_order=True)
-        # most columns of most exports say nothing; one that is left out is read as nulls
-        saying = [c.name for c in ordered if c.name in _STATISTICS or c.null_count() < len(c)]
-        path = self._write(ordered.select(saying))
-        return Staged(path, frozenset(ordered["export"].unique()), _statistics(ordered))
-
-    def _write(self, frame: pl.DataFrame) -> str:
-        name = f"files/{uuid.uuid4().hex}.parquet"
-        write(
-            self.store,
-            f"{FOLDER}/{name}",
-            lambda path: frame.write_parquet(
-                path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP
-            ),
-        )
-        return name
-
-    def staged_rows(self, staged: Staged) -> pl.DataFrame:
-        """The rows of a staged file (`RESULT_SCHEMA`)."""
-        return scan_files(self.store, [staged.path], RESULT_SCHEMA).collect()
-
-    def discard(self, staged: Iterable[Staged]) -> None:
-        """Remove staged files that no commit names."""
-        for file in staged:
-            self.store.delete(f"{FOLDER}/{file.path}")
-
     def commit(self, lab: str, prepared: list[Prepared], staged: list[Staged]) -> Committed:
         """Append what is not yet in the ledger.
 
@@ -157,7 +84,7 @@ class Ledger:
         for attempt in range(ATTEMPTS):
             snapshot = self.open()
             receipts = snapshot.all_receipts(lab)
-            editions, held = _decided(prepared, receipts)
+            editions, held = decided(prepared, receipts)
             # a commit whose acknowledgement was lost is a commit: what it names is not ours to discard
             staged = [file for file in staged if file.path not in snapshot.paths]
             if not editions:
@@ -168,15 +95,15 @@ class Ledger:
                 snapshot,
                 lab,
                 [file for group in files.values() for file in group],
-                _touched(prepared, editions, receipts),
+                touched(prepared, editions, receipts),
             )
-            written = self._receipts(prepared, editions, months)
-            said = {edition: Staged(self._write(f), frozenset(), _count(f)) for edition, f in written.items()}
+            written = receipts_of(prepared, editions, months)
+            said = {edition: Staged(self.write(f), frozenset(), count(f)) for edition, f in written.items()}
             actions = [
-                self._action(file.path, lab, "result", edition, file.statistics)
+                self.action(file.path, lab, "result", edition, file.statistics)
                 for edition, group in files.items() for file in group
             ] + [
-                self._action(file.path, lab, "receipt", edition, file.statistics) for edition, file in said.items()
+                self.action(file.path, lab, "receipt", edition, file.statistics) for edition, file in said.items()
             ]  # fmt: skip
             order = (snapshot.table.transaction_version(_lab_order(lab)) or 0) + 1
             transactions = [Transaction(_lab_order(lab), order)]
@@ -214,7 +141,7 @@ class Ledger:
             for file in removed
         ]  # fmt: skip
         fresh = [
-            self._action(a.file.path, lab, a.kind, a.edition, a.file.statistics, data_change=False)
+            self.action(a.file.path, lab, a.kind, a.edition, a.file.statistics, data_change=False)
             for a in added
         ]
         names = [_lab_files(lab), *([_lab_order(lab)] if editions else [])]
@@ -232,13 +159,6 @@ class Ledger:
             self.discard(a.file for a in added if a.file.path not in paths)
             return False
         return True
-
-    def rewritten(self, frame: pl.DataFrame, kind: str, edition: int) -> Stood:
-        """Stage rows or receipts that a swap is to put in the place of others."""
-        if kind == "result":
-            return Stood(kind, edition, self.stage(frame))
-        ordered = frame.select(list(RECEIPT_SCHEMA)).sort("recorded_at", "export")
-        return Stood(kind, edition, Staged(self._write(ordered), frozenset(), _count(ordered)))
 
     def checkpoint(self) -> int:
         """Write a checkpoint, and drop log entries that it has made old (30 days); returns its version."""
@@ -314,75 +234,6 @@ class Ledger:
         both = pl.concat([own, elsewhere.collect()]).unique().sort("export", "month")
         return dict(both.group_by("export").agg("month").iter_rows())
 
-    def _receipts(
-        self, prepared: list[Prepared], editions: dict[str, int], months: dict
-    ) -> dict[int, pl.DataFrame]:
-        now = datetime.now(UTC)
-        rows: dict[int, list[dict]] = {}
-        for p in prepared:
-            sha256 = p.export.sha256
-            if sha256 in editions:
-                said = {
-                    "export": sha256,
-                    "reading_hash": p.reading_hash,
-                    "recorded_at": now,
-                    "months": months.get(sha256, []),
-                }
-                rows.setdefault(editions[sha256], []).append(p.receipt | said)
-        return {edition: pl.DataFrame(said, schema=RECEIPT_SCHEMA) for edition, said in rows.items()}
-
-    def _action(
-        self, path: str, lab: str, kind: str, edition: int, statistics: str, data_change: bool = True
-    ) -> AddAction:
-        seen = self.store.item(f"{FOLDER}/{path}")
-        if seen is None:
-            raise FileNotFoundError(errno.ENOENT, "a staged file is gone")
-        values = {"lab": lab, "kind": kind, "edition": str(edition)}
-        return AddAction(
-            path, seen.size, values, int(seen.modified.timestamp() * 1000), data_change, statistics
-        )
-
-
-def _decided(
-    prepared: list[Prepared], receipts: pl.DataFrame
-) -> tuple[dict[str, int], dict[Export, tuple[int, int]]]:
-    """Export -> its next edition, for what is to be appended; and what is held back."""
-    newest = {r["export"]: r for r in newest_of(receipts).to_dicts()}
-    editions: dict[str, int] = {}
-    held: dict[Export, tuple[int, int]] = {}
-    for p in prepared:
-        before = newest.get(p.export.sha256)
-        if before is None:
-            editions[p.export.sha256] = 1
-            continue
-        if before["reading_hash"] == p.reading_hash:
-            continue
-        reads = p.receipt.get("action") == READ
-        if reads and before["action"] != READ and not p.force:
-            continue
-        now = p.receipt.get("accepted_rows") or 0
-        if reads and now < before["accepted_rows"] and not p.force:
-            held[p.export] = (before["accepted_rows"], now)
-            continue
-        editions[p.export.sha256] = before["edition"] + 1
-    return editions, held
-
-
-def _touched(prepared: list[Prepared], editions: dict[str, int], receipts: pl.DataFrame) -> pl.DataFrame:
-    """export, other: a new edition touches its older ones, and all exports of its series, old and new."""
-    series = {p.export.sha256: p.receipt.get("series") for p in prepared}
-    pairs = []
-    for export, edition in editions.items():
-        mine = receipts.filter(pl.col("export") == export)["series"].drop_nulls().to_list()
-        of_series = receipts.filter(pl.col("series").is_in([*mine, *filter(None, [series[export]])]))
-        others = set(of_series["export"]) | ({export} if edition > 1 else set())
-        pairs += [(export, other) for other in sorted(others)]
-    return pl.DataFrame(pairs, schema={"export": pl.String, "other": pl.String}, orient="row")
-
-
-def _count(frame: pl.DataFrame) -> str:
-    return json.dumps({"numRecords": len(frame)})
-
 
 def _lab_files(lab: str) -> str:
     return f"files of {lab}"
@@ -390,21 +241,3 @@ def _lab_files(lab: str) -> str:
 
 def _lab_order(lab: str) -> str:
     return f"order of {lab}"
-
-
-def _statistics(frame: pl.DataFrame) -> str:
-    """Delta's file statistics as JSON, for the columns that reads are filtered by."""
-    ends = frame.select(
-        *(pl.col(name).min().alias(f"{name}.min") for name in _STATISTICS),
-        *(pl.col(name).max().alias(f"{name}.max") for name in _STATISTICS),
-        *(pl.col(name).null_count().alias(f"{name}.null") for name in _STATISTICS),
-    ).row(0, named=True)
-    known = [
-        name for name in _STATISTICS if ends[f"{name}.min"] is not None and len(ends[f"{name}.max"]) < 1000
-    ]
-    return json.dumps({
-        "numRecords": len(frame),
-        "minValues": {name: ends[f"{name}.min"] for name in known},
-        "maxValues": {name: ends[f"{name}.max"] for name in known},
-        "nullCount": {name: ends[f"{name}.null"] for name in _STATISTICS},
-    })  # fmt: skip

@@ -10,8 +10,10 @@ from schemas.result import READ
 from tasks.ahead import ahead
 from tasks.bench import Bench
 from tasks.discover import Export
+from tasks.editions import Prepared
 from tasks.judged import Work, judged_together
-from tasks.ledger import Ledger, Prepared, Staged
+from tasks.ledger import Ledger
+from tasks.staged import Staged
 
 #: Staged files hold at least this many rows, so that thousands of small exports make few files.
 ROWS_PER_FILE = 250_000

@@ -8,7 +8,8 @@ import uuid
 from schemas.result import WITHDRAWN
 from schemas.settings import Settings
 from tasks.discover import Export
-from tasks.ledger import Ledger, Prepared
+from tasks.editions import Prepared
+from tasks.ledger import Ledger
 
 
 class NotInLedger(ValueError):

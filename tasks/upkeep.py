@@ -14,8 +14,9 @@ import polars as pl
 
 from schemas.result import RECEIPT_SCHEMA, RESULT_SCHEMA
 from schemas.settings import Settings
-from tasks.ledger import KEEP_DAYS, Ledger, Stood
+from tasks.ledger import KEEP_DAYS, Ledger
 from tasks.snapshot import FOLDER, Snapshot, scan_files
+from tasks.staged import Stood
 
 #: A file with fewer rows is small: small ones are put together, to this number of rows at most twice over.
 ROWS_PER_FILE = 250_000
