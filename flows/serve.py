@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _TO_START = 180
 _TO_STOP = 20
 _PR_SET_PDEATHSIG = 1
+#: when the ledger is looked after, as in deployments/prefect.yaml
+_NIGHTLY = "30 2 * * *"
 
 
 class CannotServe(Exception):
@@ -38,6 +40,7 @@ def deployments(cron: str) -> list[RunnerDeployment]:
 
     from flows.backfill import backfill
     from flows.ingest import ingest
+    from flows.maintain import maintain
 
     one_at_a_time = ConcurrencyLimitConfig(
         limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=60
@@ -51,7 +54,13 @@ def deployments(cron: str) -> list[RunnerDeployment]:
         "inbox", schedule=Cron(cron, timezone="UTC"), description="Take in what waits in the inbox.", **common
     )
     by_hand = backfill.to_deployment("by-hand", description="Read archived exports again.", **common)
-    return cast("list[RunnerDeployment]", [inbox, by_hand])
+    nightly = maintain.to_deployment(
+        "nightly",
+        schedule=Cron(_NIGHTLY, timezone="UTC"),
+        description="Keep the ledger in few files.",
+        **common,
+    )
+    return cast("list[RunnerDeployment]", [inbox, by_hand, nightly])
 
 
 def serve(cron: str, port: int) -> None:
@@ -152,4 +161,4 @@ if __name__ == "__main__":
 
     # one run at a time: the flows share the machine, and the ledger asks for no more
     # one of each at a time: ingestion does not wait for a backfill
-    work(*deployments(sys.argv[1]), limit=2, print_starting_message=False)
+    work(*deployments(sys.argv[1]), limit=3, print_starting_message=False)
