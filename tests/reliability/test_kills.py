@@ -137,15 +137,22 @@ def undisturbed(base: Path, processes: Processes, tmp_path_factory: pytest.TempP
     return Undisturbed(home.comparable(), seconds)
 
 
+@dataclass
+class Kills:
+    """What the kills did: the flow that each hit, of those that came before the end; files left half-written."""
+
+    hit: list[str] = field(default_factory=list)
+    strays: int = 0
+
+
 @pytest.fixture(scope="module")
-def hits() -> list[str]:
-    """The flow that each kill hit, of the kills that came before the end."""
-    return []
+def kills() -> Kills:
+    return Kills()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_any_moment_of_ingest_or_backfill_a_rerun_ends_as_if_nothing_had_happened(
-    seed: int, base: Path, processes: Processes, undisturbed: Undisturbed, hits: list[str], tmp_path: Path
+    seed: int, base: Path, processes: Processes, undisturbed: Undisturbed, kills: Kills, tmp_path: Path
 ) -> None:
     home = copy_of(base, tmp_path / "home")
     flow = FLOWS[seed % 2]
@@ -157,14 +164,14 @@ def test_killed_at_any_moment_of_ingest_or_backfill_a_rerun_ends_as_if_nothing_h
         process.kill()
         said = process.stdout.read().split()
     if "backfill" not in said:
-        hits.append("backfill" if "ingest" in said else flow)
+        kills.hit.append("backfill" if "ingest" in said else flow)
     assert_readable(home)
     ingest(home.settings)
     backfill(home)
     assert_as_undisturbed(home, undisturbed)
     assert home.publish() == {}
     assert backfill(home).new_editions == 0
-    maintain(home.settings, keep_days=0, now=datetime.now(UTC) + timedelta(days=2))
+    kills.strays += maintain(home.settings, keep_days=0, now=datetime.now(UTC) + timedelta(days=2)).swept
     assert_swept(home)
     assert_as_undisturbed(home, undisturbed)
     shutil.rmtree(home.folder)
@@ -186,6 +193,8 @@ def assert_swept(home: Home) -> None:
 
 
 @pytest.mark.skipif(ALONE is not None, reason="one seed alone")
-def test_these_kills_hit_runs_that_were_at_work(hits: list[str]) -> None:
-    assert 2 * len(hits) >= len(SEEDS), hits
-    assert set(hits) == set(FLOWS)
+def test_these_kills_hit_runs_that_were_at_work(kills: Kills) -> None:
+    assert 2 * len(kills.hit) >= len(SEEDS), kills.hit
+    if often(0, 1):  # of few kills, all may hit one of the flows, and none a file that is being written
+        assert set(kills.hit) == set(FLOWS)
+        assert kills.strays > 0
