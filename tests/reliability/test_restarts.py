@@ -26,6 +26,7 @@ import yaml
 from tests.docs.plain import ingest
 from tests.home import Home, often, same, table
 from tests.reliability.servers import (
+    ROOT,
     Postgres,
     PrefectServer,
     Process,
