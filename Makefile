@@ -28,9 +28,9 @@ check: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# the same tests with their full counts: thousands of drawn inputs, fifty orders, forty kills; takes hours
+# the same tests with their full counts (docs/reliability.md); takes hours. TEST=tests/reliability/test_kills.py for one
 soak: .venv/installed
-	@NEUROBALANCE_SOAK=1 $(BIN)/python -m pytest -o timeout=0
+	@NEUROBALANCE_SOAK=$${NEUROBALANCE_SOAK:-1} $(BIN)/python -m pytest -o timeout=0 $(TEST)
 
 # this project beside DuckDB and pandas on seeded exports, in build/benchmark
 bench: .venv/installed

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import random
 import stat
 
 import polars as pl
@@ -176,14 +177,20 @@ def with_table(home: Home, monkeypatch, then) -> None:
     monkeypatch.setattr(ledger, "open", open_with)
 
 
+@pytest.mark.parametrize("seed", range(often(1, 100)))
 @pytest.mark.parametrize("error", [CommitFailedError, OSError])
-def test_a_commit_whose_acknowledgement_is_lost_keeps_its_files(home, monkeypatch, error):
+def test_a_commit_whose_acknowledgement_is_lost_keeps_its_files(home, monkeypatch, error, seed):
+    shuffler = random.Random(seed)
+    count = shuffler.randint(1, 5)
+
     def lost(write) -> None:
         write()
         raise error("connection reset")
 
-    export = home.archive("north", table({}))
-    prepared, staged = prepare(Bench.of(home.settings), [export], {})
+    exports = [home.archive("north", table({"value": str(n + 1)})) for n in range(count)]
+    if known := shuffler.sample(exports, shuffler.randrange(count)):  # what others committed before
+        home.commit(*known)
+    prepared, staged = prepare(Bench.of(home.settings), exports, {})
     with_table(home, monkeypatch, lost)
     if error is CommitFailedError:
         assert home.ledger.commit("north", prepared, staged).editions == {}
@@ -193,7 +200,7 @@ def test_a_commit_whose_acknowledgement_is_lost_keeps_its_files(home, monkeypatc
     monkeypatch.undo()
     # the retry of a caller finds it done, and discards nothing that counts
     assert home.ledger.commit("north", prepared, staged).editions == {}
-    assert len(rows_of(home)) == 1
+    assert len(rows_of(home)) == count
     assert_once(home)
 
 
