@@ -20,11 +20,11 @@ check: .venv/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-# every package with its hash; the project itself in place, without asking for anything else
+# every package with its hash: the lock is whole, so pip has nothing to resolve; the project itself in place
 .venv/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@echo "Installing the locked packages into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
