@@ -81,7 +81,8 @@ def test_a_storage_that_fails_at_any_point_is_healed_by_one_rerun(base, undistur
         with faults.Points(number, faults.fail).watching(), pytest.raises(OSError, match="Input/output"):
             ingest(home.settings)
         assert_readable(home)
-        assert not list(home.folder.rglob(f"{UNDER_WAY}*")), points[number]
+        if points[number] != "before unlink":  # what cannot be removed waits for the next upkeep
+            assert not list(home.folder.rglob(f"{UNDER_WAY}*")), points[number]
         ingest(home.settings)
         assert_recovered(home, expected)
         shutil.rmtree(home.folder)
