@@ -18,9 +18,10 @@ from prefect.runtime import flow_run
 
 from flows.quiet import quiet
 from flows.runner import ByPrefect, Hands, in_order, task_runner
-from flows.stages import RETRIES, Run, batches, publish_outputs, take_in
+from flows.stages import RETRIES, Run, publish_outputs, take_in
 from flows.tell import Artifacts, Teller, told_to
 from tasks import replay
+from tasks.batches import batches
 from tasks.choose import Choice, planned
 from tasks.discover import Export
 

@@ -17,6 +17,7 @@ from prefect import task
 from flows.quiet import StorageFailed, quiet
 from flows.runner import Hands, in_order
 from schemas.settings import Settings
+from tasks.batches import batches
 from tasks.bench import Bench
 from tasks.discover import Export
 from tasks.editions import Committed, Prepared
@@ -25,10 +26,6 @@ from tasks.prepare import prepare
 from tasks.publish import Publisher
 from tasks.staged import Staged
 
-#: Exports that are read and committed together: enough for a second of work or more.
-EXPORTS_PER_BATCH = 500
-BYTES_PER_BATCH = 256 * 1024 * 1024
-
 
 def _storage_failed(task: Any, run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), StorageFailed)
@@ -36,6 +33,7 @@ def _storage_failed(task: Any, run: Any, state: Any) -> bool:
 
 RETRIES: dict[str, Any] = {
     "retries": 3, "retry_delay_seconds": [1, 5, 20], "retry_jitter_factor": 0.5, "retry_condition_fn": _storage_failed,
+    "persist_result": False,  # whatever a server is set to: results hold the names of files
 }  # fmt: skip
 
 
@@ -112,23 +110,6 @@ def publish_outputs(run: Run, labs: list[str]) -> dict[str, list[str]]:
 def known_labs(run: Run) -> list[str]:
     """The labs that the ledger holds."""
     return Ledger(run.settings.store).open().labs()
-
-
-def batches(exports: Iterable[tuple[Export, int]]) -> Iterator[tuple[str, list[Export]]]:
-    """Exports (with their size in bytes) by lab, in the order given, in batches of bounded number and size."""
-    by_lab: dict[str, list[tuple[Export, int]]] = {}
-    for export, length in exports:
-        by_lab.setdefault(export.lab, []).append((export, length))
-    for lab, mine in by_lab.items():
-        batch: list[Export] = []
-        size = 0
-        for export, length in mine:
-            if batch and (len(batch) >= EXPORTS_PER_BATCH or size + length > BYTES_PER_BATCH):
-                yield lab, batch
-                batch, size = [], 0
-            batch.append(export)
-            size += length
-        yield lab, batch
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tasks.frames
+import tasks.judged
 import tasks.ledger
-import tasks.prepare
 import tasks.publish
 from benchmarks.contestants import ID_KEY, Stages, arguments
 from schemas.settings import Settings
+from tasks.batches import batches
 from tasks.bench import Bench
-from tasks.discover import Export, archive_inbox, archived_name
+from tasks.discover import archive_inbox
 from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.publish import Publisher
 
-#: as in flows.ingest, which cannot be imported without Prefect
-EXPORTS_PER_BATCH = 500
-BYTES_PER_BATCH = 256 * 1024 * 1024
-
 #: what is timed inside the stages: where the name is looked up, the name, and what it is called in the report
 INSIDE = (
-    (tasks.prepare, "standardise", "prepare: standardise"),
-    (tasks.prepare, "judge", "prepare: validate"),
+    (tasks.judged, "standardise", "prepare: standardise"),
+    (tasks.judged, "judge", "prepare: validate"),
     (tasks.ledger.Ledger, "stage", "prepare: write the ledger's rows"),
     (tasks.publish, "current", "publish: which result counts"),
     (tasks.frames, "compute", "publish: metrics"),
@@ -44,25 +41,9 @@ def _timed(function: Callable, stages: Stages, name: str) -> Callable:
 
 
 def watch(stages: Stages) -> None:
-    """Time the parts of the stages too; one that no longer exists under its name is left out."""
+    """Time the parts of the stages too. Raises AttributeError where one no longer stands under its name."""
     for where, name, called in INSIDE:
-        if hasattr(where, name):
-            setattr(where, name, _timed(getattr(where, name), stages, called))
-
-
-def _batches(settings: Settings, exports: list[Export]) -> Iterator[tuple[str, list[Export]]]:
-    batch: list[Export] = []
-    size = 0
-    for export in sorted(exports, key=lambda export: export.lab):
-        length = settings.store.item(archived_name(export)).size  # type: ignore[union-attr]
-        full = len(batch) >= EXPORTS_PER_BATCH or size + length > BYTES_PER_BATCH
-        if batch and (full or batch[0].lab != export.lab):
-            yield batch[0].lab, batch
-            batch, size = [], 0
-        batch.append(export)
-        size += length
-    if batch:
-        yield batch[0].lab, batch
+        setattr(where, name, _timed(getattr(where, name), stages, called))
 
 
 def main() -> None:
@@ -75,7 +56,8 @@ def main() -> None:
         bench = Bench.of(settings)
     with stages.stage("archive"):
         found = archive_inbox(settings).files
-    for lab, batch in _batches(settings, list(found)):
+    sizes = ((export, files[0].item.size) for export, files in found.items())
+    for lab, batch in batches(sizes):
         with stages.stage("prepare"):
             known = dict(
                 Ledger(settings.store).open().receipts(lab).select("export", "reading_hash").iter_rows()

@@ -24,7 +24,7 @@ LAB = "north"
 
 #: what is made to fail -> how: the error's text quotes what errors of that kind quote
 SABOTAGE = {
-    "polars in a stage": "patch('tasks.prepare.standardise', raising(polars.exceptions.ComputeError(TEXT)))",
+    "polars in a stage": "patch('tasks.judged.standardise', raising(polars.exceptions.ComputeError(TEXT)))",
     "polars while choosing a layout": "patch('tasks.readers.choose', raising(polars.exceptions.SchemaError(TEXT)))",
     "a reader": "patch('tasks.readers.read', raising(UnicodeDecodeError('utf-8', TEXT.encode(), 0, 1, TEXT)))",
     "the archive": "patch('schemas.store.Folder.keep', raising(PermissionError(13, 'Permission denied', TEXT)))",
@@ -46,7 +46,7 @@ sys.path.insert(0, ".")
 from flows.ingest import ingest
 from flows.quiet import StageFailed
 from prefect import Task
-for name, stage in vars(sys.modules["flows.ingest"]).items():
+for stage in [*vars(sys.modules["flows.stages"]).values(), *vars(sys.modules["flows.ingest"]).values()]:
     if isinstance(stage, Task):
         stage.retries = 0  # a broken storage is tried again for half a minute, which is not the question here
 TEXT = {text!r}
@@ -134,7 +134,9 @@ def test_no_failure_of_a_stage_quotes_a_name_or_a_value(
     env = server | {"TMPDIR": str(home / "temporary"), "PREFECT_LOGGING_LEVEL": "DEBUG"}
     fill(home, 1 + list(SABOTAGE).index(what))
     said = attempt(home, env, SABOTAGE[what])
-    assert "failed as it should" in said or what in ("polars in a stage", "a reader"), said
+    # what goes wrong while one export is read is that export's reason, and stops nothing
+    of_one_export = what in ("polars in a stage", "a reader")
+    assert ("went through" if of_one_export else "failed as it should") in said, said
     assert MARK not in said
     assert around(said_of(home)) == []
 

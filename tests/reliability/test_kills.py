@@ -40,10 +40,10 @@ SEEDS = [int(ALONE)] if ALONE else list(range(often(3, 500)))
 #: what is killed: says when it is ready, is told an empty home to warm up with and then the one that counts
 TO_BE_KILLED = """
 import sys
-from flows import stages
 from flows.backfill import backfill
 from flows.ingest import ingest
-stages.EXPORTS_PER_BATCH = 2
+from tasks import batches
+batches.EXPORTS_PER_BATCH = 2
 ingest(home=sys.argv[1])
 print("ready", flush=True)
 home = sys.stdin.readline().strip()
