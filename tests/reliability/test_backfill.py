@@ -1,6 +1,5 @@
 """Backfill: what is archived is read again, by whom it is asked, however often it is stopped and started."""
 
-import contextlib
 import multiprocessing
 import random
 import shutil
