@@ -40,7 +40,7 @@ def _named(hashes: pl.Series) -> list[str]:
 
 
 def received(exports: list[Export]) -> None:
-    """One event per lab: how many archived exports a run goes through, and which."""
+    """One event per lab: how many exports came that the ledger did not know, and which."""
     frame = pl.DataFrame({"lab": [e.lab for e in exports], "export": [e.sha256 for e in exports]})
     for (lab,), group in frame.group_by("lab", maintain_order=True) if exports else ():
         emit(RECEIVED, str(lab), {"exports": len(group), "hashes": _named(group["export"])})

@@ -68,13 +68,14 @@ def _ingest(run: Run, lab: str | None, exports: list[str] | None, counts: dict[s
     healed = publish(hands, run, [lab] if lab else known_labs(run))
     taken = discover(run, lab) if exports is None else Taken()
     found = list(taken.files) if exports is None else [Export(*text.rsplit("/", 1)) for text in exports]
-    events.received(found)
     fresh: dict[Export, int] = {}
     held: dict[Export, tuple[int, int]] = {}
     for batch in take_in(hands, run, with_sizes(settings, found)):
         fresh |= batch.done.editions
         held |= batch.done.held
         leave_inbox(settings, [file for export in batch.exports for file in taken.files.get(export, [])])
+    # an inbox that keeps its files shows them to every run: received is what was never in the ledger
+    events.received([export for export, edition in fresh.items() if edition == 1])
     rebuilt = publish(hands, run, sorted({export.lab for export in found})) if found else {}
     for published in (healed, rebuilt):
         events.published(published)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import polars as pl
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -17,19 +18,21 @@ _SHOWN = 500
 _NO_RULE = "see what `neurobalance check FILE` says of it; docs/add-a-layout.md tells how to write a layout"
 
 
+def _keys(exports: Iterable[Export]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(e.lab, e.sha256) for e in exports], schema={"lab": pl.String, "export": pl.String}, orient="row"
+    )
+
+
 def receipts_of(settings: Settings, exports: list[Export]) -> pl.DataFrame:
     """The newest receipts of `exports`, in their order: columns of the ledger's receipts and lab, edition."""
-    wanted = pl.DataFrame({"lab": [e.lab for e in exports], "export": [e.sha256 for e in exports]},
-                          schema={"lab": pl.String, "export": pl.String})  # fmt: skip
     receipts = Ledger(settings.store).open().receipts()
-    return wanted.join(receipts, on=["lab", "export"], how="inner", maintain_order="left")
+    return _keys(exports).join(receipts, on=["lab", "export"], how="inner", maintain_order="left")
 
 
 def new_among(receipts: pl.DataFrame, fresh: dict[Export, int]) -> pl.DataFrame:
     """The receipts of the editions that this run committed."""
-    keys = pl.DataFrame({"lab": [e.lab for e in fresh], "export": [e.sha256 for e in fresh]},
-                        schema={"lab": pl.String, "export": pl.String})  # fmt: skip
-    return receipts.join(keys, on=["lab", "export"], how="semi", maintain_order="left")
+    return receipts.join(_keys(fresh), on=["lab", "export"], how="semi", maintain_order="left")
 
 
 def counts_of(receipts: pl.DataFrame, new: pl.DataFrame, found: int) -> dict[str, int]:
