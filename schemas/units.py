@@ -253,9 +253,10 @@ def _is_known_but_for_case(before: str, after: str, tables: UnitTables) -> bool:
 def _by_ucum(text: str) -> Unit | None:
     """`text` as UCUM where its dimension alone decides the basis: amounts per volume.
 
-    Annotations and rates are refused: only the tables know what they stand for.
+    Annotations and rates are refused: only the tables know what they stand for. What is no quotient is no
+    amount per volume: that is known without loading the registry, which takes more than a second.
     """
-    if re.search(r"[{}%]", text) or not re.search(r"[a-zA-Z]", text):
+    if re.search(r"[{}%]", text) or not re.search(r"[a-zA-Z]", text) or not re.search(r"/|-\d", text):
         return None
     registry = _ucum_registry()
     try:

@@ -9,7 +9,21 @@ import polars as pl
 from schemas.catalogue import Catalogue, Metric
 from tasks.current import Current
 from tasks.intervals import ABSENT, Interval, balance, natural_range, ratio, status_of, total
-from tasks.sides import RESPONSE, RESPONSES, UNITS, URINE, Sides, formula_of, interval, per_volume, slot, wide
+from tasks.sides import (
+    ENDS,
+    PRINTED,
+    RESPONSE,
+    RESPONSES,
+    UNITS,
+    URINE,
+    Sides,
+    formula_of,
+    interval,
+    per_volume,
+    slot,
+    spread,
+    wide,
+)
 
 _CREATININE_G_PER_L = (0.3, 3.0)  # WHO limits, as quoted by Biomed Environ Sci 2022;35:899
 _CREATININE_MOLAR_MASS = 113.12  # g/mol
@@ -36,7 +50,7 @@ COMPUTED_SCHEMA: dict[str, type[pl.DataType]] = {
 }
 
 
-def _figures(metric: Metric, sides: Sides, unit: str, converted: bool = False) -> pl.Expr:
+def _figures(sides: Sides, unit: str, converted: bool = False) -> pl.Expr:
     """One struct of figures with both sides in `unit`."""
 
     def side(names: tuple[str, ...], widen: bool) -> dict[str, Interval]:
@@ -68,13 +82,13 @@ def _figures(metric: Metric, sides: Sides, unit: str, converted: bool = False) -
     )  # fmt: skip
 
 
-def _choose_basis(metric: Metric, sides: Sides, frame: pl.DataFrame) -> pl.Expr:
+def _choose_basis(sides: Sides, specimens: list[str], mine: pl.LazyFrame) -> pl.Expr:
     """The figures in the first basis in which every component is there; never one side converted alone."""
     ways: list[tuple[pl.Expr, str, bool]] = []  # whether all is there; the unit; converted with creatinine
     for unit in sides.units():
         whole = pl.all_horizontal(sides.present(c, unit) for c in sides.components)
         ways.append((whole & ~pl.col("_incomplete_24h") if unit == "umol/(24.h)" else whole, unit, False))
-    if set(frame["specimen"]) & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
+    if set(specimens) & set(URINE) and slot("creatinine", "umol/L", "low") in sides.have:
         whole = pl.all_horizontal(
             sides.present(c, "umol/L")
             | (sides.present(c, "umol/mmol{creat}") & sides.present("creatinine", "umol/L"))
@@ -84,20 +98,22 @@ def _choose_basis(metric: Metric, sides: Sides, frame: pl.DataFrame) -> pl.Expr:
     if not ways:
         return _nothing()
     first = pl.coalesce(pl.when(whole).then(pl.lit(at)) for at, (whole, _, _) in enumerate(ways))
-    taken = frame.select(first.alias("way").unique())["way"].drop_nulls().sort()
+    taken = mine.select(first.alias("way").unique()).collect()["way"].drop_nulls().sort()
     # figures are dear, so those of a basis that no sample takes are not worked out
-    figures = [pl.when(first == at).then(_figures(metric, sides, *ways[at][1:])) for at in taken]
+    figures = [pl.when(first == at).then(_figures(sides, *ways[at][1:])) for at in taken]
     return pl.coalesce(figures) if figures else _nothing()
 
 
 def _reason(metric: Metric, sides: Sides, refusals: dict[str, str]) -> pl.Expr:
     """Why there is no value; null where there is one."""
-    missing = pl.concat_list(
-        pl.when(~sides.anywhere(c)).then(pl.concat_str(
-            pl.col(f"_problem_{c}").fill_null("missing component") if f"_problem_{c}" in sides.have else pl.lit("missing component"),
-            pl.lit(f": {c}"),
-        )) for c in sides.components
-    ).list.drop_nulls().list.join("; ")  # fmt: skip
+    missing = pl.concat_str(
+        [
+            pl.when(~sides.anywhere(c)).then(pl.concat_str(
+                pl.col(f"_problem_{c}").fill_null("missing component") if f"_problem_{c}" in sides.have else pl.lit("missing component"),
+                pl.lit(f": {c}"),
+            )) for c in sides.components
+        ], separator="; ", ignore_nulls=True,
+    )  # fmt: skip
     figures = pl.col("_figures")
     refused = (
         pl.col("specimen").replace_strict(refusals, default=None, return_dtype=pl.String)
@@ -162,16 +178,22 @@ def _nothing() -> pl.Expr:
                      pl.lit(None, pl.String).alias("component_unit"), pl.lit(None, pl.Boolean).alias("zero"))  # fmt: skip
 
 
-def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) -> pl.DataFrame:
-    """One row per sample of `frame`: the metric's interval, status, reason, sides and printed ratio.
+def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) -> pl.LazyFrame:
+    """One row per sample of `frame` in a specimen that the metric is defined for, or refused in: its interval,
+    status, reason, sides and printed ratio.
 
     frame: one row per sample with slots (`wide`), `specimen`, `time_source`, `time_precision`,
-    `_incomplete_24h`, `_problem_<analyte>` and, where the lab prints the ratio, `reported_low`, `reported_high`,
-    `reported_rounding`. refusals: specimen -> why the metric is refused there.
+    `_incomplete_24h`, `_problem_<analyte>` and, where the lab prints the ratio, what `PRINTED` names.
+    refusals: specimen -> why the metric is refused there.
     """
     sides = Sides(metric, frame)
-    frame = frame.with_columns(_choose_basis(metric, sides, frame).alias("_figures"))
-    frame = frame.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
+    specimens = [*metric.specimens, *refusals]
+    mine = frame.lazy().filter(pl.col("specimen").is_in(specimens))
+    mine = mine.with_columns(
+        _choose_basis(sides, specimens, mine).alias("_figures"),
+        *(sides.printed(end).alias(f"reported_{end}") for end in ENDS),
+    )
+    mine = mine.with_columns(_reason(metric, sides, refusals).alias("reason")).unnest("_figures")
     lowest, highest = natural_range(sides.formula)
     there = pl.col("reason").is_null()
     printed_low = pl.col("reported_low") - pl.col("reported_rounding").fill_null(0.0)
@@ -189,7 +211,7 @@ def one_metric(metric: Metric, frame: pl.DataFrame, refusals: dict[str, str]) ->
         .otherwise(pl.lit(ABSENT)),
         "reported_agrees": pl.when(there & pl.col("reported_low").is_not_null()).then(agrees),
     }
-    return frame.select(
+    return mine.select(
         figures.get(name, pl.col(name)).cast(t).alias(name) for name, t in COMPUTED_SCHEMA.items()
     )
 
@@ -208,21 +230,16 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
     for analyte, group in now.problems.filter(pl.col("analyte").is_in(sorted(analytes))).group_by("analyte"):
         named = group.select("sample_key", pl.col("problem").alias(f"_problem_{analyte[0]}"))
         frame = frame.join(named, on="sample_key", how="left", maintain_order="left")
-    printed = now.results.filter("is_ratio")
-    parts = []
+    ratios = now.results.filter("is_ratio").select("sample_key", "analyte", *ENDS)
+    ratios = spread(ratios, ["analyte"], {end: PRINTED[end] for end in ENDS})
+    frame = frame.join(ratios, on="sample_key", how="left", maintain_order="left")
+    specimens = set(frame["specimen"])
+    parts: list[pl.LazyFrame] = []
     for metric in metrics:
         refusals = refusals_of(metric, catalogue)
-        mine = frame.filter(pl.col("specimen").is_in([*metric.specimens, *refusals]))
-        if mine.is_empty():
-            continue
-        own = printed.filter(pl.col("analyte") == metric.id).select(
-            "sample_key", pl.col("low").alias("reported_low"), pl.col("high").alias("reported_high"),
-            pl.col("rounding").alias("reported_rounding"),
-        )  # fmt: skip
-        parts.append(
-            one_metric(metric, mine.join(own, on="sample_key", how="left", maintain_order="left"), refusals)
-        )
-    return pl.concat(parts) if parts else pl.DataFrame(schema=COMPUTED_SCHEMA)
+        if specimens.intersection([*metric.specimens, *refusals]):
+            parts.append(one_metric(metric, frame, refusals))
+    return pl.concat(pl.collect_all(parts)) if parts else pl.DataFrame(schema=COMPUTED_SCHEMA)
 
 
 def incomplete_24h(frame: pl.DataFrame) -> pl.DataFrame:

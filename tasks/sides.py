@@ -29,7 +29,9 @@ _MRS_UNITS = ("{i.u.}", "1/{tCr}")
 _COMPARABLE = ("{area,comparable}", "{area_ratio,comparable}")
 RESPONSES = ("{area}", "{area_ratio}", *_COMPARABLE)
 URINE = ("urine", "urine_24h", "urine_timed", "dried_urine")
-_ENDS = ("low", "high", "rounding")
+ENDS = ("low", "high", "rounding")
+#: end -> what stands after a metric's id in the name of the column of a ratio that a lab prints.
+PRINTED = {end: f" printed {end}" for end in ENDS}
 
 
 def slot(analyte: str, unit: str, end: str) -> str:
@@ -42,8 +44,8 @@ def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
 
     results: one row per sample, analyte and unit."""
     wanted = results.lazy().filter(pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio"))
-    used = wanted.select("sample_key", "analyte", "unit", *_ENDS).collect()
-    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in _ENDS})
+    used = wanted.select("sample_key", "analyte", "unit", *ENDS).collect()
+    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in ENDS})
     return _with_total_creatine(frame) if "tcr" in analytes else frame
 
 
@@ -113,6 +115,11 @@ class Sides:
             if name.startswith(f"{analyte}|") and name.endswith("|low")
         ]
         return pl.any_horizontal(mine) if mine else pl.lit(False)
+
+    def printed(self, end: str) -> pl.Expr:
+        """One end of the ratio as a lab prints it, in the metric's unit."""
+        name = self.metric.id + PRINTED[end]
+        return pl.col(name) if name in self.have else pl.lit(None, pl.Float64)
 
     def units(self) -> list[str]:
         """Units in which any component is there, best first; mass only where the metric needs no moles."""
