@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,7 +24,7 @@ from schemas.result import UNDATED
 from schemas.settings import Lab, Settings
 from schemas.store import write
 from tasks import catalogues, frames
-from tasks.ahead import ahead
+from tasks.ahead import beside
 from tasks.current import current
 from tasks.folders import folder_name
 from tasks.ledger import Ledger
@@ -42,6 +41,8 @@ _SORT = {
     "catalogue": ["metric"],
 }
 _ROW_GROUP = 50_000
+#: Portions that are computed beside one another. Much of it keeps one core busy; more would take more memory.
+_AT_ONCE = 2
 
 
 class Unpublishable(Exception):
@@ -140,29 +141,33 @@ class Publisher:
     # building
 
     def _rebuild(self, snapshot: Snapshot, lab: str, stale: dict[str, str]) -> None:
-        for months, built in ahead(self._built(snapshot, lab, stale)):
-            for dataset in BY_MONTH:
-                parts = built.pop(dataset).partition_by("month", as_dict=True, maintain_order=True)
-                nothing = pl.DataFrame(schema=outputs.polars_schema(self._datasets[dataset]))
-                for month, editions in months.items():
-                    part = parts.pop((month,), nothing)
-                    self._write(dataset, lab, month, part, editions, snapshot.version)
-
-    def _built(
-        self, snapshot: Snapshot, lab: str, stale: dict[str, str]
-    ) -> Iterator[tuple[dict[str, str], dict[str, pl.DataFrame]]]:
-        """Portions of the stale months with their datasets, ready to be written."""
         if not stale:
             return
         rows = snapshot.rows(lab)
         found = extents(rows, stale)
-        for months in portions(stale, found, self.settings.rows_per_batch):
-            now = current(rows_of(rows, frames.NEEDED, list(months), found))
-            built = frames.of_samples(now.of_months(list(months)), self.catalogue, self._pseudonyms(lab))
-            in_month = pl.col("month").fill_null(UNDATED).is_in(list(months))
-            refused = rows.filter(~pl.col("accepted") & in_month).select(frames.OF_REFUSED).collect()
-            built["quarantine"] = frames.quarantine(lab, refused)
-            yield months, {name: _checked(name, self._datasets[name], built.pop(name)) for name in BY_MONTH}
+
+        def built(months: dict[str, str]) -> dict[str, pl.DataFrame]:
+            return self._built(rows, lab, list(months), found)
+
+        parts = portions(stale, found, self.settings.rows_per_batch)
+        for months, datasets in zip(parts, beside(built, parts, _AT_ONCE), strict=True):
+            for dataset in BY_MONTH:
+                by_month = datasets.pop(dataset).partition_by("month", as_dict=True, maintain_order=True)
+                nothing = pl.DataFrame(schema=outputs.polars_schema(self._datasets[dataset]))
+                for month, editions in months.items():
+                    part = by_month.pop((month,), nothing)
+                    self._write(dataset, lab, month, part, editions, snapshot.version)
+
+    def _built(
+        self, rows: pl.LazyFrame, lab: str, months: list[str], found: pl.DataFrame
+    ) -> dict[str, pl.DataFrame]:
+        """The datasets of some months, ready to be written."""
+        now = current(rows_of(rows, frames.NEEDED, months, found))
+        built = frames.of_samples(now.of_months(months), self.catalogue, self._pseudonyms(lab))
+        in_month = pl.col("month").fill_null(UNDATED).is_in(months)
+        refused = rows.filter(~pl.col("accepted") & in_month).select(frames.OF_REFUSED).collect()
+        built["quarantine"] = frames.quarantine(lab, refused)
+        return {name: _checked(name, self._datasets[name], built.pop(name)) for name in BY_MONTH}
 
     def _lab(self, lab: str) -> Lab:
         return self._labs.get(lab, Lab())

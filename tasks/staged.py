@@ -45,8 +45,10 @@ class Files:
         self.store = store
 
     def stage(self, rows: pl.DataFrame) -> Staged:
-        """Write rows (`RESULT_SCHEMA`) to a file that a later commit can name."""
-        ordered = rows.select(list(RESULT_SCHEMA)).sort("month", "sample_key", maintain_order=True)
+        """Write rows (`RESULT_SCHEMA`) to a file that a later commit can name, month by month."""
+        ordered = rows.select(list(RESULT_SCHEMA))
+        if not ordered["month"].is_sorted():
+            ordered = ordered.sort("month", maintain_order=True)
         # most columns of most exports say nothing; one that is left out is read as nulls
         saying = [c.name for c in ordered if c.name in _STATISTICS or c.null_count() < len(c)]
         path = self.write(ordered.select(saying))

@@ -151,7 +151,7 @@ def _parse(path: Path, text: Text, delimiter: str, width: int, block: int) -> It
         at = 1  # number of the next record
         for batch in stream:
             frame, at = _numbered(pl.DataFrame(pl.from_arrow(batch)), at, bad, delimiter)
-            if text.quotes:
+            if text.quotes and _several_lines(batch):
                 frame = _unswallowed(frame, names, delimiter)
             yield frame
         if bad:
@@ -181,6 +181,12 @@ def _numbered(frame: pl.DataFrame, at: int, bad: dict[int, str], delimiter: str)
     rest = rest.with_columns(defect=pl.lit(WRONG_LENGTH))
     frame = frame.with_columns(pl.Series("row", numbers, pl.Int64))
     return pl.concat([frame, rest], how="diagonal").sort("row"), at
+
+
+def _several_lines(batch: pa.RecordBatch) -> bool:
+    """Whether a field may hold a line end; looked for in the bytes of all fields at once."""
+    texts = (column.buffers()[2] for column in batch.columns)
+    return any(b"\n" in text or b"\r" in text for text in (text.to_pybytes() for text in texts if text))
 
 
 def _unswallowed(frame: pl.DataFrame, names: list[str], delimiter: str) -> pl.DataFrame:
