@@ -10,9 +10,9 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import Columns, match
 from tasks.readers.last_record import CUT
 from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Columns, match
 from tasks.readers.text import Text, open_lines
 
 #: rows of one batch at most

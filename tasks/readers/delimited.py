@@ -19,9 +19,11 @@ import pyarrow.csv as pc
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.header_row import Head, best
 from tasks.readers.last_record import marked, without_cut_cell
 from tasks.readers.rows import WRONG_LENGTH, cut, fields
-from tasks.readers.table import Glance, Head, IsAnalyte, best, make_plan
+from tasks.readers.table import Glance, make_plan
 from tasks.readers.text import HEAD, Text, head_text, is_binary, prove, read_head
 
 DELIMITERS = (",", ";", "\t", "|")

@@ -19,10 +19,11 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.fhir_observations import Observations
 from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import many, raw_of
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import shown
 
 #: rows of one frame

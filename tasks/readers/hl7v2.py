@@ -16,8 +16,9 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.hl7v2_orders import Orders
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import head_text, open_lines, prove, read_head, shown
 
 #: rows of one frame

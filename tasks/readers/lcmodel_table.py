@@ -25,8 +25,9 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.lcmodel import CUT, Rows, number, reference_of
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import open_lines, prove, shown
 
 _VERSION = re.compile(r"^\s*LCModel\s+\(Version\s+(?P<version>[^)]*)\)", re.IGNORECASE)

@@ -17,10 +17,11 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import Columns, IsAnalyte, match
 from tasks.readers.last_record import CUT
 from tasks.readers.masshunter_head import WITHIN, Header, find_header
 from tasks.readers.records import fault, records
-from tasks.readers.table import Columns, Glance, IsAnalyte, is_blank, match
+from tasks.readers.table import Glance, is_blank
 from tasks.readers.text import HEAD, guess, head_text, is_binary, open_lines, prove, read_head
 
 _ISTD = "(ISTD)"

@@ -25,9 +25,10 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
 from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import open_lines, prove, shown
 
 _FIRST = "#METABOLOMICS WORKBENCH"

@@ -20,9 +20,10 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.json_text import as_text, load
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import shown
 
 _FIRST = "METABOLOMICS WORKBENCH"

@@ -15,8 +15,9 @@ from pathlib import Path
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.headers import key
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import head_text, prove, read_head, shown
 
 _SECTION = re.compile(r"^\[(?P<title>[^\[\]]{1,100})\][\s,;]*$")

@@ -17,17 +17,10 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.header_row import HEADER_WITHIN, Head, Sought, find_header
 from tasks.readers.rows import cut, fields
-from tasks.readers.table import (
-    HEADER_WITHIN,
-    Glance,
-    Head,
-    IsAnalyte,
-    Sought,
-    find_header,
-    is_blank,
-    make_plan,
-)  # fmt: skip
+from tasks.readers.table import Glance, is_blank, make_plan
 from tasks.readers.text import read_head
 
 #: a workbook may inflate to so many bytes, and its sheets may span so many cells (each costs memory, full or
