@@ -7,6 +7,7 @@ without a time of day stays a date. `row` and the column in `item` are those of 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def _guard(path: Path) -> None:
                         tail = chunk[-32:]
             if last_row * last_column > max(MAX_CELLS, 100 * cells):
                 raise Unreadable("the sheets span far more cells than they fill")
-    except (BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+    except (BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError):
         raise Unreadable("the workbook is damaged") from None
 
 

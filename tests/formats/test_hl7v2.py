@@ -243,6 +243,15 @@ def test_a_segment_of_endless_fields_and_lines_ends(tmp_path: Path, monkeypatch:
         _rows(_written(tmp_path, _message("OBX|1|TX|N||", *["continued here"] * 1000)))
 
 
+@pytest.mark.parametrize("said", ["HEX", "ZIP", "undefined", "x\x00y", "no such", ""])
+def test_a_character_set_that_is_none_is_passed_over(tmp_path: Path, said: str) -> None:
+    header = f"MSH|^~\\&|L||||2024||ORU^R01|1|P|2.5||||||{said}".encode()
+    path = _written(tmp_path, header + "\rOBX|1|NM|HVA||5|µmol/L\r".encode("latin-1"))
+    reading = read(path, LAYOUT, lambda text: False)
+    assert pl.concat(reading.batches)["unit"].to_list() == ["µmol/L"]
+    assert reading.notes[0] == "encoding cp1252 (not valid UTF-8)"
+
+
 def test_bytes_that_are_not_the_layouts_encoding_are_a_reason(tmp_path: Path) -> None:
     path = _written(tmp_path, _message("OBX|1|TX|N||x") + b"OBX|2|TX|N||\xff\r")
     with pytest.raises(Unreadable, match="not valid utf-8"):
