@@ -91,7 +91,7 @@ class Orders:
             return
         else:
             self._other(name, text, ended)
-        known = name.isalnum() and name.isascii() and len(name) == 3
+        known = re.fullmatch("[A-Z][A-Z0-9]{2}", name)
         self.reading.skip("Z segment" if name[:1] == "Z" else f"{name} segment" if known else "no segment")
 
     def _message(self, parts: list[str], marks: Marks) -> None:

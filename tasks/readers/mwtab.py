@@ -36,6 +36,11 @@ _SECTION = re.compile(
     r"^(?:VERSION[ ]*\t|#(?:PROJECT|STUDY|SUBJECT|ANALYSIS|MS|NMR?)|[A-Z_]+_START)", re.MULTILINE
 )
 _BINNED = "NMR_BINNED_DATA"
+#: tables that hold no results -> the name under which their lines are counted; a name that the file makes up is none
+_OTHERS = {_BINNED: "binned spectrum line"} | {
+    name: f"{name} line"
+    for name in ("METABOLITES", "EXTENDED_MS_METABOLITE_DATA", "EXTENDED_NMR_METABOLITE_DATA")
+}
 CUT = "the file ends within a table"
 OUTSIDE = "outside a section"
 
@@ -132,7 +137,7 @@ class _Text:
         """A line of an open table."""
         assert self.block is not None
         if self.block not in DATA:
-            self.reading.skip("binned spectrum line" if self.block == _BINNED else f"{self.block} line")
+            self.reading.skip(_OTHERS.get(self.block, "line of another table"))
             return
         cells = _cells(line)
         if self.samples is None:
