@@ -23,7 +23,7 @@ from pathlib import Path
 
 import polars as pl
 
-from schemas.export import Reading, Unreadable
+from schemas.export import Reading
 from schemas.layout import Layout
 from tasks.readers.columns import IsAnalyte
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
@@ -175,10 +175,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
                     yield state.batch.frame()
         if state.block is not None:
             reading.notes.append("the last table is not closed: the file may be cut off")
-        if not state.batch.seen:
-            raise Unreadable("no table of metabolites in the file")
-        state.batch.finish()
-        yield state.batch.frame()
+        yield state.batch.last()
 
     reading.batches = batches()
     return reading
