@@ -164,6 +164,8 @@ def _from_document(path: Path, found: Observations, reading: Reading) -> Iterato
     document = _document(path)
     if isinstance(document, list):
         entries: list = document
+        for resource in many(document):
+            found.resources.add(resource)
     elif isinstance(document, dict) and document.get("resourceType") == "Bundle":
         reading.skip("Bundle resource")
         listed = document.get("entry")
@@ -174,9 +176,6 @@ def _from_document(path: Path, found: Observations, reading: Reading) -> Iterato
                 found.resources.add(entry["resource"], entry.get("fullUrl"))
     else:
         entries = [document]
-    if isinstance(document, list):
-        for resource in many(document):
-            found.resources.add(resource)
     found.resources.link()
     for number, resource in enumerate(entries, start=1):
         if resource is None:

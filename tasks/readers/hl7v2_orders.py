@@ -227,13 +227,9 @@ class Orders:
         """What the group says at a place; empty where it says nothing, or where its specimens differ."""
         if place.segment == "OBX":
             return None
-        segments = (
-            self.group.specimens
-            if place.segment == "SPM"
-            else [self.group.around[place.segment]]
-            if place.segment in self.group.around
-            else []
-        )
+        segments = self.group.specimens
+        if place.segment != "SPM":
+            segments = [self.group.around[place.segment]] if place.segment in self.group.around else []
         said = {self._plain(pick(place, parts, self.marks, _CODED.get(ours))) for parts in segments}
         return said.pop() if len(said) == 1 else ""
 

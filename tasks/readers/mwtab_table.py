@@ -10,6 +10,7 @@ import polars as pl
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
 from tasks.readers.headers import key
+from tasks.readers.json_text import HALF
 
 #: tables whose lines are metabolites and whose cells are amounts
 DATA = frozenset({"MS_METABOLITE_DATA", "NMR_METABOLITE_DATA"})
@@ -167,7 +168,7 @@ class Batch:
             return self._frame()
         except UnicodeEncodeError:
             pass
-        raise Unreadable("a character that does not exist: half of a surrogate pair")
+        raise Unreadable(HALF)
 
     def _frame(self) -> pl.DataFrame:
         cells = pl.DataFrame(

@@ -69,12 +69,8 @@ class _Report:
     """The state while the lines of a file go by."""
 
     def __init__(self, layout: Layout, reading: Reading, delimiter: str) -> None:
-        self.blocks, self.reading, self.layout, self.delimiter = (
-            Blocks(layout, reading),
-            reading,
-            layout,
-            delimiter,
-        )
+        self.blocks, self.reading = Blocks(layout, reading), reading
+        self.layout, self.delimiter = layout, delimiter
         self.about: dict[str, str] = {}  # what is said of the data file and its sample
         self.compound: dict[str, object] = {}  # what stands above the table of one compound
         self.title: str | None = None

@@ -109,8 +109,9 @@ def shown(path: Path, by_lines: bool = False) -> str | None:
 def prove(path: Path, encoding: str | None = None, whole: bool = False) -> Text:
     """The encoding of the whole file: the one of its layout, or what all its bytes prove.
 
-    `whole`: the last line is taken as it is, although it may have no line end. One pass in pieces of 4 MiB, so the size of the file does not matter. Raises Unreadable where the
-    bytes are not what the mark, the NUL pattern or the layout says.
+    `whole`: the last line is taken as it is, although it may have no line end. One pass in pieces of 4 MiB, so the
+    size of the file does not matter. Raises Unreadable where the bytes are not what the mark, the NUL pattern or the
+    layout says.
     """
     first = read_head(path)
     head_text(first, encoding)  # an unknown codec is refused here
