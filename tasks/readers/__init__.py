@@ -32,8 +32,9 @@ from tasks.readers import (
     xpt,
 )
 from tasks.readers.detect import FAMILIES, Choice, decide
+from tasks.readers.header_row import Head
 from tasks.readers.rows import in_parts
-from tasks.readers.table import Glance, Head
+from tasks.readers.table import Glance
 from tasks.readers.text import HEAD, head_text, read_head
 
 __all__ = ["READERS", "Choice", "Reader", "choose", "read", "tables"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from schemas.export import Reading
 from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import prove, shown
 
 _PEAK = re.compile(r"^\s*Peak Name:\s*(?P<name>.*?)\s*$")

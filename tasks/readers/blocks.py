@@ -10,15 +10,13 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import Columns, match
 from tasks.readers.last_record import CUT
-from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Columns, match
+from tasks.readers.rows import FILLED, WRONG_LENGTH
 from tasks.readers.text import Text, open_lines
 
 #: rows of one batch at most
 BATCH = 50_000
-#: where an empty cell takes what stands outside the table
-_FILLED = ("unit", "specimen")
 
 
 class Blocks:
@@ -77,7 +75,7 @@ class Blocks:
         row: dict[str, object] = {k: v for k, v in self.layout.constants.items() if k not in self.columns}
         for ours, at in self.columns.items():
             text = cells[at[0]] if len(at) == 1 else " ".join(cells[i] for i in at).strip()
-            if not text.strip() and ours in _FILLED:
+            if not text.strip() and ours in FILLED:
                 text = self.layout.constants.get(ours, text)
             row[ours] = text
         row |= {

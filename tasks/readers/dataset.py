@@ -12,12 +12,14 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.header_row import Head, lacking
+from tasks.readers.json_text import HALF
 from tasks.readers.rows import cut, fields
-from tasks.readers.table import Glance, Head, IsAnalyte, lacking, make_plan
+from tasks.readers.table import Glance, make_plan
 
 #: records of one frame
 RECORDS = 50_000
-HALF = "a character that does not exist: half of a surrogate pair"
 
 
 def look(text: str, names: list[str]) -> Glance:

@@ -19,10 +19,11 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.dataset import HALF, RECORDS, frame_of, look, table
-from tasks.readers.json_text import NOT_JSON, as_text, load, loads
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.dataset import RECORDS, frame_of, look, table
+from tasks.readers.json_text import HALF, NOT_JSON, as_text, load, loads
 from tasks.readers.rows import WRONG_LENGTH, fields
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import HEAD, open_lines, prove, shown
 
 _VERSION = re.compile(r'"datasetJSONVersion"\s*:\s*"1\.')

@@ -19,13 +19,15 @@ import pyarrow.csv as pc
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.header_row import Head, best
 from tasks.readers.last_record import marked, without_cut_cell
 from tasks.readers.rows import WRONG_LENGTH, cut, fields
-from tasks.readers.table import Glance, Head, IsAnalyte, best, make_plan
+from tasks.readers.table import Glance, make_plan
 from tasks.readers.text import HEAD, Text, head_text, is_binary, prove, read_head
 
-DELIMITERS = (",", ";", "\t", "|")
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+#: delimiter -> how it is called
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 #: bytes parsed at a time; a record must fit into one block, so a longer one is tried with larger blocks
 _BLOCKS = (1 << 24, 1 << 27, 1 << 30)
 SWALLOWED = "quoted text runs over several records"
@@ -78,7 +80,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     table, header = found
     plan = make_plan(table, header, layout, is_analyte)
     text = prove(path, layout.encoding, layout.whole_last_line)
-    delimiter = _NAMES.get(table.name, repr(table.name))
+    delimiter = DELIMITERS.get(table.name, repr(table.name))
     notes = [*text.notes, f"delimiter {delimiter}", f"headers in record {header}"]
     if plan.value_unit is not None:
         notes.append("unit from the header of the value")

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.layout import Layout
-from tasks.readers.table import Glance, IsAnalyte, best, nearest
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.header_row import best, nearest
+from tasks.readers.table import Glance
 
 
 @dataclass(frozen=True)

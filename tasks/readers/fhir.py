@@ -19,10 +19,11 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.fhir_observations import Observations
 from tasks.readers.fhir_references import Resources
 from tasks.readers.fhir_values import many, raw_of
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import shown
 
 #: rows of one frame
@@ -163,6 +164,8 @@ def _from_document(path: Path, found: Observations, reading: Reading) -> Iterato
     document = _document(path)
     if isinstance(document, list):
         entries: list = document
+        for resource in many(document):
+            found.resources.add(resource)
     elif isinstance(document, dict) and document.get("resourceType") == "Bundle":
         reading.skip("Bundle resource")
         listed = document.get("entry")
@@ -173,9 +176,6 @@ def _from_document(path: Path, found: Observations, reading: Reading) -> Iterato
                 found.resources.add(entry["resource"], entry.get("fullUrl"))
     else:
         entries = [document]
-    if isinstance(document, list):
-        for resource in many(document):
-            found.resources.add(resource)
     found.resources.link()
     for number, resource in enumerate(entries, start=1):
         if resource is None:

@@ -33,8 +33,16 @@ _TYPE = re.compile(r"^[A-Z][A-Za-z]{2,50}$")
 _SUFFIXES = ("", "DateTime", "Instant", "Period")
 #: Bundles in Bundles, and panels of panels
 _DEEPEST = 5
-#: kinds of resource that are counted by name
-_MOST_TYPES = 200
+#: kinds of resource that are counted by name; a name that the file makes up is none
+_KINDS = frozenset(
+    """
+    AllergyIntolerance Binary Bundle CarePlan CareTeam Claim Composition Condition Coverage Device DiagnosticReport
+    DocumentReference Encounter ExplanationOfBenefit Group ImagingStudy Immunization List Location Media Medication
+    MedicationAdministration MedicationRequest MedicationStatement MessageHeader OperationOutcome Organization
+    Parameters Patient Practitioner PractitionerRole Procedure Provenance QuestionnaireResponse RelatedPerson
+    ResearchStudy ResearchSubject ServiceRequest Specimen SupplyDelivery Task
+    """.split()  # noqa: SIM905
+)
 
 
 #: the path that stands for the reference to the specimen itself
@@ -56,7 +64,6 @@ class Observations:
         self.layout, self.reading = layout, reading
         self.resources = Resources()
         self.rows: list[dict] = []
-        self._types: set[str] = set()
         if wrong := [name for name in layout.columns if name in _OWN]:
             raise Unreadable(f"layout {layout.name}: {', '.join(wrong)} cannot be taken from elsewhere")
         self._sources: list[tuple[str, list[tuple[str, tuple[tuple[str, ...], ...]]]]] = []
@@ -106,10 +113,7 @@ class Observations:
             self._walk(number, f"{prefix}contained.{at}.", inside, resource, depth + 1)
 
     def _skip(self, kind: str, prefix: str) -> None:
-        if not _TYPE.match(kind) or (kind not in self._types and len(self._types) >= _MOST_TYPES):
-            kind = "other"
-        self._types.add(kind)
-        self.reading.skip(f"{prefix}{kind} resource")
+        self.reading.skip(f"{prefix}{kind if kind in _KINDS else 'other'} resource")
 
     def _observation(self, number: int, prefix: str, resource: dict, holder: dict) -> None:
         components = many(resource["component"]) if "component" in resource else []

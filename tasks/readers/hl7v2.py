@@ -16,9 +16,10 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.hl7v2_orders import Orders
-from tasks.readers.table import Glance, IsAnalyte
-from tasks.readers.text import head_text, open_lines, prove, read_head, shown
+from tasks.readers.table import Glance
+from tasks.readers.text import head_text, is_codec, open_lines, prove, read_head, shown
 
 #: rows of one frame
 _BATCH = 50_000
@@ -48,10 +49,8 @@ def _charset(path: Path) -> str | None:
     fields = found[0].split(found[1], 18) if found else []
     said = fields[17].split("~")[0].split(found[1])[0].strip() if found and len(fields) > 17 else ""
     part = re.match(r"^(?:ISO[ -]?)?8859[/-](\d{1,2})$", said, re.IGNORECASE)
-    try:
-        return codecs.lookup(f"iso8859-{part[1]}" if part else said.replace(" ", "-")).name if said else None
-    except (LookupError, ValueError):
-        return None
+    name = f"iso8859-{part[1]}" if part else said.replace(" ", "-")
+    return codecs.lookup(name).name if is_codec(name) else None
 
 
 def _segments(path: Path, encoding: str, reading: Reading) -> Iterator[tuple[int, str, bool]]:

@@ -91,7 +91,7 @@ class Orders:
             return
         else:
             self._other(name, text, ended)
-        known = name.isalnum() and name.isascii() and len(name) == 3
+        known = re.fullmatch("[A-Z][A-Z0-9]{2}", name)
         self.reading.skip("Z segment" if name[:1] == "Z" else f"{name} segment" if known else "no segment")
 
     def _message(self, parts: list[str], marks: Marks) -> None:
@@ -227,13 +227,9 @@ class Orders:
         """What the group says at a place; empty where it says nothing, or where its specimens differ."""
         if place.segment == "OBX":
             return None
-        segments = (
-            self.group.specimens
-            if place.segment == "SPM"
-            else [self.group.around[place.segment]]
-            if place.segment in self.group.around
-            else []
-        )
+        segments = self.group.specimens
+        if place.segment != "SPM":
+            segments = [self.group.around[place.segment]] if place.segment in self.group.around else []
         said = {self._plain(pick(place, parts, self.marks, _CODED.get(ours))) for parts in segments}
         return said.pop() if len(said) == 1 else ""
 

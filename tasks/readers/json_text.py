@@ -12,6 +12,8 @@ from tasks.readers.text import open_lines, prove
 
 #: the largest file that is parsed as a whole; as objects it takes some six times as much memory
 MAX_BYTES = 1 << 28
+#: JSON can escape it, and no text can hold it
+HALF = "a character that does not exist: half of a surrogate pair"
 NOT_JSON = "not valid JSON: cut off or damaged"
 Hook = Callable[[list[tuple[str, Any]]], Any]
 

@@ -19,9 +19,10 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.lcmodel import Rows, reference_of
 from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import open_lines, prove, shown
 
 _SD = re.compile(r"^(?P<name>.+?)\s+%SD$")

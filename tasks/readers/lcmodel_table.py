@@ -25,8 +25,9 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.lcmodel import CUT, Rows, number, reference_of
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import open_lines, prove, shown
 
 _VERSION = re.compile(r"^\s*LCModel\s+\(Version\s+(?P<version>[^)]*)\)", re.IGNORECASE)
@@ -35,6 +36,8 @@ _BLOCK = re.compile(
 )
 _CONC = "concentration table"
 _INPUT = "table of input changes"
+#: blocks whose lines are counted by name
+_OTHERS = ("misc. output table", "diagnostic table", _INPUT, "spectrum")
 _HEADER = re.compile(r"^\s*Conc\.\s+%SD\s*/\s*(?P<reference>\S+)\s+Metab(?:\.|olite)\s*$")
 _NUMBER = r"(?:\d*\.?\d+(?:[ED][+-]?\d+)?|\d+\.|NaN|Inf(?:inity)?|\*+)"
 #: the character before the name is LCModel's mark, never part of the name: ` -CrCH2` is -CrCH2
@@ -191,7 +194,8 @@ def _walk(lines: Iterable[str], voxels: list[_Voxel], rows: Rows) -> Iterator[No
             voxels[at].left -= 1
             _fit(at_line, line, reference_of(reference, voxels[at].own, voxels[at].conrel), known, rows)
         else:
-            rows.reading.skip(f"line of the {block}" if block != "heading" else "heading line")
+            name = f"line of the {block}" if block in _OTHERS else "line of another block"
+            rows.reading.skip("heading line" if block == "heading" else name)
         yield
 
 

@@ -17,17 +17,18 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import Columns, IsAnalyte, match
+from tasks.readers.delimited import DELIMITERS
 from tasks.readers.last_record import CUT
 from tasks.readers.masshunter_head import WITHIN, Header, find_header
 from tasks.readers.records import fault, records
-from tasks.readers.table import Columns, Glance, IsAnalyte, is_blank, match
+from tasks.readers.table import Glance, is_blank
 from tasks.readers.text import HEAD, guess, head_text, is_binary, open_lines, prove, read_head
 
 _ISTD = "(ISTD)"
 #: our columns that a compound has of its own
 _OF_COMPOUND = ("value", "unit", "rel_sd", "lloq", "uloq", "dilution")
 _BATCH = 50_000
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 
 
 def glance(path: Path) -> Glance | None:
@@ -131,7 +132,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     cells, once = _cells(head, layout), _once(head, layout)
     if not cells:
         raise Unreadable(f"no compound has a column with a value that layout {layout.name} knows")
-    notes = [*text.notes, f"delimiter {_DELIMITERS[head.delimiter]}", f"headers in record {head.number}"]
+    notes = [*text.notes, f"delimiter {DELIMITERS[head.delimiter]}", f"headers in record {head.number}"]
     notes += ["one record for each compound"] if head.transposed else []
     reading = Reading(iter(()), notes=notes)
     _account(head, once, cells, reading)

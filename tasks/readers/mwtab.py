@@ -23,11 +23,12 @@ from pathlib import Path
 
 import polars as pl
 
-from schemas.export import Reading, Unreadable
+from schemas.export import Reading
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
 from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import open_lines, prove, shown
 
 _FIRST = "#METABOLOMICS WORKBENCH"
@@ -35,6 +36,11 @@ _SECTION = re.compile(
     r"^(?:VERSION[ ]*\t|#(?:PROJECT|STUDY|SUBJECT|ANALYSIS|MS|NMR?)|[A-Z_]+_START)", re.MULTILINE
 )
 _BINNED = "NMR_BINNED_DATA"
+#: tables that hold no results -> the name under which their lines are counted; a name that the file makes up is none
+_OTHERS = {_BINNED: "binned spectrum line"} | {
+    name: f"{name} line"
+    for name in ("METABOLITES", "EXTENDED_MS_METABOLITE_DATA", "EXTENDED_NMR_METABOLITE_DATA")
+}
 CUT = "the file ends within a table"
 OUTSIDE = "outside a section"
 
@@ -131,7 +137,7 @@ class _Text:
         """A line of an open table."""
         assert self.block is not None
         if self.block not in DATA:
-            self.reading.skip("binned spectrum line" if self.block == _BINNED else f"{self.block} line")
+            self.reading.skip(_OTHERS.get(self.block, "line of another table"))
             return
         cells = _cells(line)
         if self.samples is None:
@@ -169,10 +175,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
                     yield state.batch.frame()
         if state.block is not None:
             reading.notes.append("the last table is not closed: the file may be cut off")
-        if not state.batch.seen:
-            raise Unreadable("no table of metabolites in the file")
-        state.batch.finish()
-        yield state.batch.frame()
+        yield state.batch.last()
 
     reading.batches = batches()
     return reading

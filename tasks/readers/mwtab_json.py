@@ -18,11 +18,12 @@ from typing import Any
 
 import polars as pl
 
-from schemas.export import Reading, Unreadable
+from schemas.export import Reading
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.json_text import as_text, load
 from tasks.readers.mwtab_table import DATA, Analysis, Batch, pairs
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import shown
 
 _FIRST = "METABOLOMICS WORKBENCH"
@@ -179,10 +180,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     def batches() -> Iterator[pl.DataFrame]:
         for analysis in _analyses(data):
             yield from state.analysis(analysis)
-        if not state.batch.seen:
-            raise Unreadable("no table of metabolites in the file")
-        state.batch.finish()
-        yield state.batch.frame()
+        yield state.batch.last()
 
     reading.batches = batches()
     return reading

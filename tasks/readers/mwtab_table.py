@@ -10,6 +10,7 @@ import polars as pl
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable, as_rows
 from schemas.layout import Layout
 from tasks.readers.headers import key
+from tasks.readers.json_text import HALF
 
 #: tables whose lines are metabolites and whose cells are amounts
 DATA = frozenset({"MS_METABOLITE_DATA", "NMR_METABOLITE_DATA"})
@@ -78,7 +79,7 @@ class Batch:
         self.layout, self.reading = layout, reading
         self.now = Analysis()
         self._unclear = 0
-        self.seen = False  # whether there was any table of metabolites
+        self._seen = False  # whether there was any table of metabolites
         self._met: dict[str, None] = {}  # names that the file gives facts under
         self._used: set[str] = set()
         self._cells: list[
@@ -115,7 +116,7 @@ class Batch:
         values: Sequence[str],
     ) -> None:
         """The cells of one metabolite; empty ones are skipped by name."""
-        self.seen = True
+        self._seen = True
         empty = 0
         for item, sample, value in zip(items, samples, values, strict=True):
             if not value:
@@ -150,12 +151,16 @@ class Batch:
             out["comment"] = told.text
         return out | {"sample": sample}
 
-    def finish(self) -> None:
-        """Say which facts were read and which were not, and how many samples are unclear."""
+    def last(self) -> pl.DataFrame:
+        """The last frame; says which facts were read and which were not, and how many samples are unclear.
+        Raises Unreadable where there was no table of metabolites, and what `frame` raises."""
+        if not self._seen:
+            raise Unreadable("no table of metabolites in the file")
         self.reading.columns_unused = [name for name in self._met if name not in self._used]
         self.analysis(Analysis())
         if self._unclear:
             self.reading.notes.append(f"samples with two different subjects or factors: {self._unclear}")
+        return self.frame()
 
     def frame(self) -> pl.DataFrame:
         """The rows found since the last call. Raises Unreadable for half a character (JSON can escape one)."""
@@ -163,7 +168,7 @@ class Batch:
             return self._frame()
         except UnicodeEncodeError:
             pass
-        raise Unreadable("a character that does not exist: half of a surrogate pair")
+        raise Unreadable(HALF)
 
     def _frame(self) -> pl.DataFrame:
         cells = pl.DataFrame(

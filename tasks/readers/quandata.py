@@ -19,7 +19,8 @@ from defusedxml.ElementTree import iterparse
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.blocks import BATCH
-from tasks.readers.table import RESPONSE, Columns, Glance, IsAnalyte, match
+from tasks.readers.columns import RESPONSE, Columns, IsAnalyte, match
+from tasks.readers.table import Glance
 from tasks.readers.text import HEAD, shown
 
 _ROOT = re.compile(r"<([A-Za-z_][\w.:-]*)")

@@ -15,7 +15,7 @@ from tasks.readers.table import Plan
 ROWS = 200_000
 #: where an empty cell takes the constant of the layout: an empty unit cell means the usual unit,
 #: while an empty value, time or id is information
-_FILLED = ("unit", "specimen")
+FILLED = ("unit", "specimen")
 WRONG_LENGTH = "wrong number of fields"
 
 
@@ -88,7 +88,7 @@ def _column(ours: str, plan: Plan, layout: Layout) -> pl.Expr | None:
     text = _joined(plan.columns[ours], layout)
     if ours in plan.fallbacks:
         text = pl.when(_is_blank(text, layout)).then(_joined(plan.fallbacks[ours], layout)).otherwise(text)
-    if ours in _FILLED and constant is not None:
+    if ours in FILLED and constant is not None:
         return pl.when(text.str.strip_chars().fill_null("") == "").then(pl.lit(constant)).otherwise(text)
     return text
 

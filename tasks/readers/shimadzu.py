@@ -15,8 +15,9 @@ from pathlib import Path
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.headers import key
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import head_text, prove, read_head, shown
 
 _SECTION = re.compile(r"^\[(?P<title>[^\[\]]{1,100})\][\s,;]*$")
@@ -68,12 +69,8 @@ class _Report:
     """The state while the lines of a file go by."""
 
     def __init__(self, layout: Layout, reading: Reading, delimiter: str) -> None:
-        self.blocks, self.reading, self.layout, self.delimiter = (
-            Blocks(layout, reading),
-            reading,
-            layout,
-            delimiter,
-        )
+        self.blocks, self.reading = Blocks(layout, reading), reading
+        self.layout, self.delimiter = layout, delimiter
         self.about: dict[str, str] = {}  # what is said of the data file and its sample
         self.compound: dict[str, object] = {}  # what stands above the table of one compound
         self.title: str | None = None

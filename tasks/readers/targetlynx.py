@@ -13,8 +13,9 @@ from pathlib import Path
 from schemas.export import Reading
 from schemas.layout import Layout
 from tasks.readers.blocks import Blocks, by_lines
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.rows import WRONG_LENGTH
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import prove, shown
 
 _TITLE = re.compile(r"^Quantify .*Report")

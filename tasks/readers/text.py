@@ -80,13 +80,21 @@ def guess(head: bytes) -> str:
     return "utf-8"
 
 
+def is_codec(name: str) -> bool:
+    """Whether Python knows this encoding of text; `hex` or `zip` encode no text."""
+    try:
+        " ".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 def head_text(head: bytes, encoding: str | None = None) -> str:
     """The head as text, without its byte order mark. What cannot be decoded becomes U+FFFD here only:
     this text serves detection, never a result. Raises Unreadable for an unknown codec."""
-    try:
-        decoder = codecs.getincrementaldecoder(encoding or guess(head))("replace")
-    except LookupError:
-        raise Unreadable(f"the layout names an encoding that Python does not know: {encoding}") from None
+    if encoding is not None and not is_codec(encoding):
+        raise Unreadable(f"the layout names an encoding that Python does not know: {encoding}")
+    decoder = codecs.getincrementaldecoder(encoding or guess(head))("replace")
     return decoder.decode(head).removeprefix("\ufeff")
 
 
@@ -101,8 +109,9 @@ def shown(path: Path, by_lines: bool = False) -> str | None:
 def prove(path: Path, encoding: str | None = None, whole: bool = False) -> Text:
     """The encoding of the whole file: the one of its layout, or what all its bytes prove.
 
-    `whole`: the last line is taken as it is, although it may have no line end. One pass in pieces of 4 MiB, so the size of the file does not matter. Raises Unreadable where the
-    bytes are not what the mark, the NUL pattern or the layout says.
+    `whole`: the last line is taken as it is, although it may have no line end. One pass in pieces of 4 MiB, so the
+    size of the file does not matter. Raises Unreadable where the bytes are not what the mark, the NUL pattern or the
+    layout says.
     """
     first = read_head(path)
     head_text(first, encoding)  # an unknown codec is refused here

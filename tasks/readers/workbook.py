@@ -7,6 +7,7 @@ without a time of day stays a date. `row` and the column in `item` are those of 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,10 @@ import polars as pl
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
+from tasks.readers.header_row import HEADER_WITHIN, Head, Sought, find_header
 from tasks.readers.rows import cut, fields
-from tasks.readers.table import (
-    HEADER_WITHIN,
-    Glance,
-    Head,
-    IsAnalyte,
-    Sought,
-    find_header,
-    is_blank,
-    make_plan,
-)  # fmt: skip
+from tasks.readers.table import Glance, is_blank, make_plan
 from tasks.readers.text import read_head
 
 #: a workbook may inflate to so many bytes, and its sheets may span so many cells (each costs memory, full or
@@ -80,7 +74,7 @@ def _guard(path: Path) -> None:
                         tail = chunk[-32:]
             if last_row * last_column > max(MAX_CELLS, 100 * cells):
                 raise Unreadable("the sheets span far more cells than they fill")
-    except (BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+    except (BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError):
         raise Unreadable("the workbook is damaged") from None
 
 

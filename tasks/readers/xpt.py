@@ -20,9 +20,10 @@ import pyreadstat
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
+from tasks.readers.columns import IsAnalyte
 from tasks.readers.dataset import RECORDS, look, table
 from tasks.readers.rows import fields
-from tasks.readers.table import Glance, IsAnalyte
+from tasks.readers.table import Glance
 from tasks.readers.text import read_head
 
 _LIBRARY = (

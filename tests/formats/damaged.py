@@ -37,6 +37,15 @@ def rows_of(path: Path, layout: Layout | None = None) -> tuple[pl.DataFrame | No
         return None, str(error)
 
 
+def reason_of(tmp_path: Path, content: bytes) -> str:
+    """Why a file of these bytes is not read."""
+    path = tmp_path / "export"
+    path.write_bytes(content)
+    rows, reason = rows_of(path)
+    assert rows is None
+    return reason
+
+
 def cut_everywhere(
     tmp_path: Path, content: bytes, step: int = STEP, refused: str | None = None
 ) -> dict[str, int]:

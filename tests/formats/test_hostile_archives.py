@@ -17,7 +17,7 @@ import pytest
 
 from schemas.export import ROWS_SCHEMA, Unreadable
 from tasks.readers import choose, compressed, read
-from tests.formats.damaged import LAYOUTS, knows, rows_of
+from tests.formats.damaged import LAYOUTS, knows, reason_of, rows_of
 from tests.formats.golden import HERE, source
 
 TABLE = b"Sample ID;Test;Result;Unit;Specimen\n" + b"".join(
@@ -46,15 +46,6 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
         for name, content in members.items():
             archive.writestr(name, content)
     return target.getvalue()
-
-
-def reason_of(tmp_path: Path, content: bytes) -> str:
-    """Why the file is not read."""
-    path = tmp_path / "export"
-    path.write_bytes(content)
-    rows, reason = rows_of(path)
-    assert rows is None
-    return reason
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.formats.golden import HERE, run
+from pathlib import Path
+
+from tests.formats.damaged import rows_of
+from tests.formats.golden import HERE, run, source
 from tests.formats.instruments import judged
 
 
@@ -28,3 +31,16 @@ def test_traces_are_below_a_limit_that_nobody_states() -> None:
         values={"lloq": {"dopamine": 0.1}},
     )
     assert abs(limited["high"][1] - 0.1 * 1.05 / 153.18) < 1e-6  # ug/L, diluted, to umol/L
+
+
+def test_a_workbook_with_a_flipped_byte_is_read_or_has_a_reason(tmp_path: Path) -> None:
+    content = source(HERE / "workbooks/traces").read_bytes()
+    seen = {"rows": 0}
+    for at in range(0, len(content), 11):
+        path = tmp_path / "flipped"
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        rows, reason = rows_of(path)
+        name = "rows" if rows is not None else reason
+        seen[name] = seen.get(name, 0) + 1
+    assert seen["rows"] > 0
+    assert seen["the workbook is damaged"] > 0

@@ -1,50 +1,28 @@
+"""Ratios and balances of intervals, and oracles for their values."""
+
 import math
 import random
 from dataclasses import replace
 
 import polars as pl
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.catalogue import load_catalogue
-from schemas.formula import parse_formula
-from tasks.balance import compute, unusual_creatinine
+from tasks.balance import compute
 from tasks.current import current
+from tests.unit.balances import (
+    AMOUNT,
+    BUILT_IN,
+    INF,
+    amount,
+    built_in,
+    catalogue_of,
+    censored,
+    computed,
+    holds,
+)
 from tests.unit.rows import ledger_rows, standardised
-
-INF = math.inf
-BUILT_IN = load_catalogue()
-CREAT = {"unit": "umol/mmol{creat}", "basis": "per_creatinine"}
-DAY = {"unit": "umol/(24.h)", "basis": "per_24h", "specimen": "urine_24h"}
-
-
-def catalogue_of(formula: str, kind: str = "ratio", **said):
-    """The built-in catalogue with one metric, `m`, of this formula in every specimen."""
-    plain = replace(
-        BUILT_IN.metrics["hva_vma"], id="m", formula=parse_formula(formula), formula_text=formula, kind=kind,
-        specimens=tuple(BUILT_IN.specimens), time_needed="", **said,
-    )  # fmt: skip
-    return replace(BUILT_IN, metrics={"m": plain})
-
-
-def computed(formula: str, *rows: dict, **said) -> dict:
-    """What metric `m` is for the one sample of these rows."""
-    frame = compute(current(ledger_rows(*rows)), catalogue_of(formula, **said))
-    assert len(frame) == 1
-    return frame.row(0, named=True)
-
-
-def amount(analyte: str, low: float, high: float | None = None, **said) -> dict:
-    return {"analyte": analyte, "low": float(low), "high": float(low if high is None else high)} | said
-
-
-def built_in(metric: str, *rows: dict) -> dict:
-    frame = compute(current(ledger_rows(*rows)), BUILT_IN).filter(pl.col("metric") == metric)
-    return frame.row(0, named=True)
-
-
-# ---- ratios of intervals
 
 
 @pytest.mark.parametrize(
@@ -109,30 +87,6 @@ def test_balances_with_a_true_zero_are_absent_and_with_a_censored_one_open():
     assert below["high"] == pytest.approx(math.sqrt(0.5) * math.log(2))
     open_ends = computed("balance(hva/vma)", amount("hva", 0, 4), amount("vma", 0, 2), kind="balance")
     assert (open_ends["status"], open_ends["low"], open_ends["high"]) == ("undetermined", -INF, INF)
-
-
-AMOUNT = st.floats(1e-6, 1e6)
-
-
-@st.composite
-def censored(draw) -> tuple[float, float, float]:
-    """A true amount, and an interval that a laboratory may state for it."""
-    true = draw(AMOUNT | st.just(0.0))
-    kind = draw(st.sampled_from(["exact", "below", "above", "between", "nothing"]))
-    up, down = draw(st.floats(1, 1e3)), draw(st.floats(0, 1))
-    interval = {
-        "exact": (true, true),
-        "below": (0.0, true * up + 1e-9),
-        "above": (true * down, INF),
-        "between": (true * down, true * up),
-        "nothing": (0.0, INF),
-    }[kind]
-    return true, *interval
-
-
-def holds(got: dict, true: float) -> bool:
-    slack = 1e-9 * max(abs(true), 1e-300)
-    return got["low"] - slack <= true <= got["high"] + slack
 
 
 @given(censored(), censored(), censored(), censored())
@@ -270,214 +224,3 @@ def test_mass_and_molar_units_give_the_same_metrics(metric):
         ]
         values.append(built_in(metric, *rows)["value"])
     assert values[1:] == [pytest.approx(values[0], rel=1e-9)] * 2
-
-
-# ---- bases
-
-
-@given(st.lists(st.booleans(), min_size=2, max_size=2), censored(), censored(), st.floats(0.5, 30))
-def test_urine_in_any_mix_of_bases_contains_the_true_ratio(per_creatinine, a, b, creatinine):
-    assume(b[0] > 0)
-    rows = [amount("creatinine", creatinine * 1000)]
-    for name, (_, low, high), divided in zip(("hva", "vma"), (a, b), per_creatinine, strict=True):
-        rows.append(
-            amount(name, low / creatinine, high / creatinine, **CREAT) if divided else amount(name, low, high)
-        )
-    got = built_in("hva_vma", *rows)
-    assert got["reason"] is None
-    assert holds(got, a[0] / b[0])
-
-
-def test_urine_in_any_mix_of_bases_gives_the_same_ratio_and_never_one_side_only():
-    creatinine = amount("creatinine", 8000)
-    per_volume = [amount("hva", 24), amount("vma", 16)]
-    per_creatinine = [amount("hva", 3, **CREAT), amount("vma", 2, **CREAT)]
-    mixes = [
-        per_volume,
-        per_creatinine,
-        [per_volume[0], per_creatinine[1]],
-        [per_creatinine[0], per_volume[1]],
-        per_volume + per_creatinine,
-    ]
-    bases = [built_in("hva_vma", creatinine, *mix)["basis"] for mix in mixes]
-    assert [built_in("hva_vma", creatinine, *mix)["value"] for mix in mixes] == [pytest.approx(1.5)] * 5
-    converted = "per_volume, converted with the sample's creatinine"
-    assert bases == ["per_volume", "per_creatinine", converted, converted, "per_volume"]
-    # without creatinine the two bases never meet
-    for mix in mixes[2:4]:
-        got = built_in("hva_vma", *mix)
-        assert (got["status"], got["reason"]) == ("absent", "different basis")
-    for mix in mixes[:2]:
-        assert built_in("hva_vma", *mix)["value"] == pytest.approx(1.5)
-
-
-def test_censored_creatinine_widens_a_converted_ratio():
-    rows = [amount("hva", 3, **CREAT), amount("vma", 16), amount("creatinine", 0, 8000)]
-    got = built_in("hva_vma", *rows)
-    assert (got["status"], got["low"], got["high"]) == ("below", 0, pytest.approx(1.5))
-
-
-@pytest.mark.parametrize("basis", [DAY, CREAT | {"specimen": "urine_24h"}])
-def test_other_bases_never_meet(basis):
-    rows = [amount("hva", 3, **basis), amount("vma", 16, specimen="urine_24h")]
-    assert built_in("hva_vma", *rows)["reason"] == "different basis"
-
-
-def test_mass_without_a_molar_mass_never_meets_moles():
-    rows = [amount("hva", 3, unit="ug/L", basis="per_volume"), amount("vma", 16)]
-    assert built_in("hva_vma", *rows)["reason"] == "different basis"
-    both = [
-        amount("hva", 3, unit="ug/L", basis="per_volume"),
-        amount("vma", 16, unit="ug/L", basis="per_volume"),
-    ]
-    assert built_in("hva_vma", *both)["reason"] == "different basis"
-
-
-@pytest.mark.parametrize(
-    ("hours", "litres", "reason"),
-    [(24, 1.5, None), (19, 1.5, "incomplete 24 h collection"), (29, 1.5, "incomplete 24 h collection"),
-     (24, 0.3, "incomplete 24 h collection"), (20, 0.4, None), (28, 2, None), (None, 1.5, None), (None, None, None)],
-)  # fmt: skip
-def test_an_incomplete_24_h_collection_refuses_the_basis_and_not_the_result(hours, litres, reason):
-    day = [amount("hva", 30, **DAY), amount("vma", 20, **DAY)]
-    measured = (
-        [amount("collection_duration", hours, unit="h", basis="amount", specimen="urine_24h")]
-        if hours
-        else []
-    )
-    measured += (
-        [amount("urine_volume", litres, unit="L", basis="amount", specimen="urine_24h")] if litres else []
-    )
-    got = built_in("hva_vma", *day, *measured)
-    assert got["reason"] == reason
-    assert got["value"] == (None if reason else pytest.approx(1.5))
-    # per volume it is still valid
-    per_volume = [amount(name, x, specimen="urine_24h") for name, x in (("hva", 3), ("vma", 2))]
-    assert built_in("hva_vma", *day, *per_volume, *measured)["value"] == pytest.approx(1.5)
-
-
-def test_unusual_creatinine_is_flagged_and_never_dropped():
-    for grams, unusual in ((0.2, True), (1.0, False), (3.5, True)):
-        now = current(
-            ledger_rows(amount("creatinine", grams / 113.12 * 1e6), amount("hva", 3), amount("vma", 2))
-        )
-        assert (len(unusual_creatinine(now.results)) == 1) == unusual
-        assert compute(now, catalogue_of("hva/vma"))["value"].to_list() == [1.5]
-
-
-# ---- absent, and why
-
-
-def test_serotonin_in_platelet_poor_plasma_is_absent_with_its_reason():
-    for specimen in ("platelet_poor_plasma", "plasma"):
-        rows = [amount("serotonin", 0.5, specimen=specimen), amount("tryptophan", 50, specimen=specimen)]
-        got = built_in("serotonin_trp", *rows)
-        assert (got["status"], got["reason"]) == ("absent", "not valid in platelet-poor plasma")
-    brain = {"specimen": "brain_tissue", "unit": "nmol/g{wet}", "basis": "per_wet_mass"}
-    tissue = [amount("serotonin", 0.5, **brain), amount("tryptophan", 50, **brain)]
-    assert built_in("serotonin_trp", *tissue)["value"] == pytest.approx(0.01)
-
-
-@pytest.mark.parametrize(
-    ("metric", "specimen", "time", "reason"),
-    [
-        ("f_e_saliva", "saliva", {}, None),
-        ("f_e_saliva", "saliva", {"time_precision": "day"}, "needs the clock time of collection"),
-        ("f_e_saliva", "saliva", {"time_source": "reported"}, "needs the clock time of collection"),
-        ("f_e_urine", "urine", {"time_precision": "day"}, None),
-        ("f_e_urine", "urine", {"time_source": "acquired"}, "needs the time of collection"),
-    ],
-)
-def test_metrics_that_need_a_collection_time_say_so(metric, specimen, time, reason):
-    rows = [amount(name, 5, specimen=specimen, **time) for name in ("cortisol", "cortisone")]
-    got = built_in(metric, *rows)
-    assert got["reason"] == reason
-    assert (got["value"] is None) == (reason is not None)
-
-
-def test_a_missing_component_is_named_with_what_became_of_it():
-    assert built_in("hva_vma", amount("hva", 3))["reason"] == "missing component: vma"
-    conflict = [amount("hva", 3), amount("vma", 1), amount("vma", 2)]
-    assert built_in("hva_vma", *conflict)["reason"] == "conflicting results: vma"
-    refused = [amount("hva", 3), {"analyte": "vma", "refused": "unreadable value"}]
-    assert built_in("hva_vma", *refused)["reason"] == "quarantined component: vma"
-    gone = [amount("hva", 3), amount("vma", 1), amount("vma", 1, status="withdrawn")]
-    assert built_in("hva_vma", *gone)["reason"] == "withdrawn: vma"
-    nothing = [amount("hva", 3), amount("hva", 4)]
-    assert built_in("hva_vma", *nothing)["reason"] == "conflicting results: hva; missing component: vma"
-
-
-SPECIMENS = st.sampled_from(
-    ["urine", "urine_24h", "plasma", "serum", "csf", "saliva", "brain_tissue", "mrs", "platelet_poor_plasma"]
-)
-UNITS = st.sampled_from(
-    ["umol/L", "umol/mmol{creat}", "umol/(24.h)", "nmol/g{wet}", "{i.u.}", "1/{tCr}", "ug/L"]
-)
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(sorted(BUILT_IN.analytes)), UNITS, censored()), max_size=10), SPECIMENS
-)
-def test_every_absent_metric_has_a_reason_and_every_present_one_has_none(amounts, specimen):
-    rows = [amount(name, low, high, unit=unit, specimen=specimen) for name, unit, (_, low, high) in amounts]
-    frame = compute(current(ledger_rows(*rows)), BUILT_IN)
-    absent = frame["status"] == "absent"
-    assert (absent == frame["reason"].is_not_null()).all()
-    assert (frame["reason"].fill_null("x").str.len_chars() > 0).all()
-    assert (absent == frame["low"].is_null()).all()
-    assert (absent == frame["high"].is_null()).all()
-    assert ((frame["status"] == "uncensored") == frame["value"].is_not_null()).all()
-    assert not frame.select(pl.col(pl.Float64).is_nan().any()).row(0).count(True)
-    assert not frame.select("sample_key", "metric").is_duplicated().any()
-    if rows:
-        here = {m.id for m in BUILT_IN.metrics.values() if m.computed and specimen in m.specimens}
-        assert here <= set(frame["metric"])
-
-
-def test_every_metric_that_names_a_specimen_has_a_row_and_no_other_but_refused_ones():
-    for specimen in BUILT_IN.specimens:
-        frame = compute(current(ledger_rows(amount("histamine", 1, specimen=specimen))), BUILT_IN)
-        named = {m.id for m in BUILT_IN.metrics.values() if m.computed and specimen in m.specimens}
-        refused = set(frame.filter(~pl.col("metric").is_in(sorted(named)))["reason"].to_list())
-        assert named <= set(frame["metric"])
-        assert refused <= {"not valid in platelet-poor plasma"}
-
-
-# ---- ratios that the lab prints itself
-
-
-def printed(low: float, rounding: float | None, high: float | None = None) -> dict:
-    end = {"analyte": "hva_vma", "is_ratio": True, "unit": "1", "basis": "ratio", "rounding": rounding}
-    return amount("hva_vma", low, high) | end
-
-
-@pytest.mark.parametrize(
-    ("ratio", "rounding", "agrees"),
-    [(1.5, 0.05, True), (1.46, 0.005, True), (1.54, 0.005, True), (1.4, 0.05, True), (1.7, 0.05, False), (1.3, 0.05, False),
-     (15.0, 0.5, False), (1.5, None, True)],
-)  # fmt: skip
-def test_a_printed_ratio_agrees_within_the_rounding_of_all_numbers(ratio, rounding, agrees):
-    rows = [amount("hva", 3.0, rounding=0.05), amount("vma", 2.0, rounding=0.05), printed(ratio, rounding)]
-    got = built_in("hva_vma", *rows)
-    assert got["reported_agrees"] is agrees
-    assert (got["reported_low"], got["reported_high"]) == (ratio, ratio)
-    assert got["value"] == pytest.approx(1.5)
-
-
-def test_the_rounding_counts_as_well_where_creatinine_converts_one_side():
-    rows = [
-        amount("hva", 3.0, rounding=0.5, **CREAT),
-        amount("vma", 16, rounding=0.5),
-        amount("creatinine", 8000, rounding=50),
-    ]
-    assert built_in("hva_vma", *rows, printed(1.7, 0.05))["reported_agrees"] is True
-    assert built_in("hva_vma", *rows, printed(2.2, 0.05))["reported_agrees"] is False
-
-
-def test_a_printed_ratio_is_compared_as_an_interval_and_not_at_all_where_the_metric_is_absent():
-    rows = [amount("hva", 3.0), amount("vma", 0, 2.0)]
-    assert built_in("hva_vma", *rows, printed(1.0, 0.05))["reported_agrees"] is False
-    assert built_in("hva_vma", *rows, printed(40.0, 0.05))["reported_agrees"] is True
-    assert built_in("hva_vma", *rows, printed(0, None, 1.0))["reported_agrees"] is False
-    alone = built_in("hva_vma", rows[0], printed(1.5, 0.05))
-    assert (alone["reported_agrees"], alone["reported_low"], alone["status"]) == (None, 1.5, "absent")

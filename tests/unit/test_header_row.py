@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.layout import Layout, Wide, load_layouts
-from tasks.readers.table import HEADER_WITHIN, Head, Sought, find_header, lacking, nearest
+from tasks.readers.header_row import HEADER_WITHIN, Head, Sought, find_header, lacking, nearest
 
 SHIPPED = load_layouts()
 OWN = [

@@ -165,6 +165,7 @@ def test_a_record_beyond_all_measure_is_refused_without_its_text(
         (LONG + b"S\xff,Dopamine,1,x\n", "utf-8", "not valid utf-8"),
         (LONG + b"S\x81,Dopamine,1,x\n", "cp1252", "not valid cp1252"),
         (LONG, "no-such-codec", "an encoding that Python does not know"),
+        (LONG, "hex", "an encoding that Python does not know"),
     ],
 )
 def test_bytes_that_are_not_what_they_claim(
