@@ -112,7 +112,7 @@ def print_export(settings: Settings, start: str, limit: int) -> bool:
         ("edition", str(receipt["edition"])), ("layout", receipt["layout"] or "none"),
         ("received (UTC)", f"{receipt['received_at']:%Y-%m-%d %H:%M:%S}"), ("rows", str(receipt["rows"])),
         ("accepted", str(receipt["accepted_rows"])), ("quarantined", str(receipt["quarantined_rows"])),
-        ("skipped", skipped or "nothing"), ("notes", "; ".join(map(text_of, receipt["notes"])) or "none"),
+        ("skipped", escape(skipped) or "nothing"), ("notes", "; ".join(map(text_of, receipt["notes"])) or "none"),
         ("reasons", escape(reasons_text(receipt)) or "none"),
     ):  # fmt: skip
         made.add_row(name, value)

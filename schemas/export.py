@@ -56,6 +56,24 @@ class Unreadable(Exception):
     """An export that cannot be read as a whole. The message is a reason, never a cell value."""
 
 
+def is_codec(name: str) -> bool:
+    """Whether Python knows this encoding of text; `hex` or `zip` encode no text."""
+    try:
+        " ".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+#: What fails while an export is read, and is the machine's fault, not the export's.
+MACHINES_FAULT = (OSError, MemoryError)
+
+
+def unforeseen(error: Exception) -> str:
+    """The reason of an export that made a reader fail in a way that no one foresaw. Its message may quote cells."""
+    return f"could not be read: {type(error).__name__}"
+
+
 @dataclass
 class Reading:
     """One reading of one export.

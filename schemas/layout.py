@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.export import TEXT_COLUMNS
+from schemas.export import TEXT_COLUMNS, is_codec
 from schemas.layout_errors import LayoutError, LayoutFile, mend, said_by
 from schemas.toml_lines import KeyPath
 
@@ -47,6 +47,13 @@ def known_column(name: str) -> str:
     if name not in TEXT_COLUMNS or name in ("raw", "defect"):
         there = [column for column in TEXT_COLUMNS if column not in ("raw", "defect")]
         raise ValueError(f"there is no column {name!r}; there are {', '.join(there)}")
+    return name
+
+
+def known_codec(name: str | None) -> str | None:
+    """`name` where Python knows an encoding of text that is called so; raises ValueError."""
+    if name is not None and not is_codec(name):
+        raise ValueError(f"{name!r} is no encoding that Python knows, such as utf-8, cp1252 or utf-16")
     return name
 
 
@@ -226,7 +233,9 @@ class Layout(Part):
     )
     labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
     detect: Detect = Detect()
-    encoding: str | None = Field(None, description="Python codec name; unset: what the bytes prove")
+    encoding: Annotated[str | None, AfterValidator(known_codec)] = Field(
+        None, description="Python codec name; unset: what the bytes prove"
+    )
     delimiter: str | None = Field(None, description="one character; unset: what the head proves")
     whole_last_line: bool = Field(
         False, description="tables whose last line has no line end are whole: its last cell is read as it is"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from schemas import export
-from schemas.export import Unreadable
+from schemas.export import MACHINES_FAULT, Unreadable, unforeseen
 from schemas.layout import Layout
 from schemas.result import RESULT_SCHEMA
 from tasks import readers
@@ -28,7 +28,7 @@ class NotConserved(Exception):
 
 
 #: the machine's fault or ours, not the export's
-_NOT_OF_THE_EXPORT = (OSError, MemoryError, NotConserved)
+_NOT_OF_THE_EXPORT = (*MACHINES_FAULT, NotConserved)
 
 
 @dataclass
@@ -166,7 +166,7 @@ def _read(bench: Bench, works: Iterable[Work]) -> Iterator[tuple[Work, pl.DataFr
         except Unreadable as error:
             work.error = str(error)
         except Exception as error:
-            work.error = _unforeseen(error)
+            work.error = unforeseen(error)
         yield work, None
 
 
@@ -181,7 +181,7 @@ def _all(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> Iterator[p
     except _NOT_OF_THE_EXPORT:
         raise
     except Exception as error:
-        reason = _unforeseen(error)
+        reason = unforeseen(error)
     if reason is None:
         return
     works = dict.fromkeys(work for work, _ in texts)
@@ -191,10 +191,6 @@ def _all(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> Iterator[p
             yield work
         else:
             yield from _all([(other, text) for other, text in texts if other is work], context)
-
-
-def _unforeseen(error: Exception) -> str:
-    return f"could not be read: {type(error).__name__}"
 
 
 def _judge(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import polars as pl
 
-from schemas.export import Reading, Unreadable
+from schemas.export import MACHINES_FAULT, Reading, Unreadable, unforeseen
 from schemas.layout import Layout
 from tasks.readers import (
     analyst,
@@ -98,8 +98,12 @@ def choose(
                 return Choice(None, "empty file", [])
             glances = {name: reader.glance(shown.path) for name, reader in READERS.items()}
             return decide(glances, offered, layouts, lab, is_analyte or (lambda text: False))
+    except MACHINES_FAULT:
+        raise
     except Unreadable as error:
         return Choice(None, str(error), [])
+    except Exception as error:  # a file that no one foresaw must not stop the good ones beside it
+        return Choice(None, unforeseen(error), [])
 
 
 def read(path: Path, layout: Layout, is_analyte: Callable[[str], bool]) -> Reading:

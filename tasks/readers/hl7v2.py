@@ -14,12 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
-from schemas.export import Reading, Unreadable
+from schemas.export import Reading, Unreadable, is_codec
 from schemas.layout import Layout
 from tasks.readers.columns import IsAnalyte
 from tasks.readers.hl7v2_orders import Orders
 from tasks.readers.table import Glance
-from tasks.readers.text import head_text, is_codec, open_lines, prove, read_head, shown
+from tasks.readers.text import head_text, open_lines, prove, read_head, shown
 
 #: rows of one frame
 _BATCH = 50_000

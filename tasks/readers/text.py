@@ -8,7 +8,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.export import Unreadable
+from schemas.export import Unreadable, is_codec
 
 #: how much of a file detection may look at, in bytes
 HEAD = 64 * 1024
@@ -78,15 +78,6 @@ def guess(head: bytes) -> str:
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
-
-
-def is_codec(name: str) -> bool:
-    """Whether Python knows this encoding of text; `hex` or `zip` encode no text."""
-    try:
-        " ".encode(name)
-    except (LookupError, ValueError):
-        return False
-    return True
 
 
 def head_text(head: bytes, encoding: str | None = None) -> str:

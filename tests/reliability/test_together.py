@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -98,3 +99,20 @@ def test_an_export_that_no_one_foresaw_stops_none_of_those_judged_with_it(home, 
     assert rows.equals(expected)
     assert [first, last] == said_before
     assert (failed["reason"], failed["rows"]) == ("could not be read: ZeroDivisionError", 0)
+
+
+def test_an_export_whose_head_no_one_foresaw_stops_none_of_those_beside_it(home, monkeypatch):
+    plain = [table({"sample": sample}) for sample in ("S1", "S2", "S3")]
+    expected, said_before = taken_in(home, [plain[0], plain[2]])
+    usual = readers.delimited.glance
+
+    def fragile(path: Path) -> readers.Glance | None:
+        if b"S2" in path.read_bytes():
+            raise ZeroDivisionError
+        return usual(path)
+
+    monkeypatch.setattr(readers.delimited, "glance", fragile)
+    rows, (first, failed, last) = taken_in(home, plain)
+    assert rows.equals(expected)
+    assert [first, last] == said_before
+    assert (failed["layout"], failed["reason"]) == (None, "could not be read: ZeroDivisionError")

@@ -37,6 +37,7 @@ ROLE = '[[roles]]\ncolumn = "sample"\nmatches = "a"\nrole = "qc"\n'
             'name = "x"\n[values]\nheader_row = 2',
             "line 3: values.header_row: there is no such key; 'header_row' be",
         ),
+        ('name = "x"\nencoding = "zip"', "line 2: encoding: 'zip' is no encoding that Python knows"),
         ('name = "x"\n[columns]\nsample = [\n  "A", # one\n  7,\n]', "line 5: columns.sample[2]: "),
         ('name = "x"\n[[roles]]\nmatches = "x"\nrole = "qc"', "line 2: roles[1].column: this key is missing"),
         (f'name = "x"\n{ROLE}\n{ROLE}matches2 = 1', "line 11: roles[2].matches2: there is no such key"),
