@@ -15,14 +15,17 @@ from flows.options import AT_THE_TERMINAL, DATA, Home, LabName, WrongUsage, envi
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
-app = typer.Typer(rich_markup_mode=None, 
+app = typer.Typer(
+    rich_markup_mode=None,
     name="neurobalance",
     help="Lab exports in, neurotransmitter balance metrics out, and every row accounted for.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-layout_app = typer.Typer(rich_markup_mode=None, help="Layouts: how a lab's export maps onto our columns.", no_args_is_help=True)
+layout_app = typer.Typer(
+    rich_markup_mode=None, help="Layouts: how a lab's export maps onto our columns.", no_args_is_help=True
+)
 app.add_typer(layout_app, name="layout")
 app.add_typer(replay.app)
 app.add_typer(upkeep.app)

@@ -170,7 +170,7 @@ def print_check(settings: Settings, lab: str, file: Path) -> None:
     bench = Bench.of(settings)
     source = as_source(lab, file)
     digest = source.export.sha256
-    reading = bench.reading_of(source)
+    reading = bench.reading_of(source, explain=True)
     account = Account()
     quarantined: list[pl.DataFrame] = []
     from schemas.export import Unreadable

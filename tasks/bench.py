@@ -67,10 +67,12 @@ class Bench:
         with self.settings.store.local(archived_name(export)) as path:
             yield Source(export, path, noted)
 
-    def reading_of(self, source: Source) -> Reading:
-        """Choose the layout from the head of the bytes."""
+    def reading_of(self, source: Source, explain: bool = False) -> Reading:
+        """Choose the layout from the head of the bytes; `explain`: tell also what the others lack."""
         lab = self.lab(source.export.lab)
-        choice = readers.choose(source.path, self.layouts, source.export.lab, lab.layouts, self.knows)
+        choice = readers.choose(
+            source.path, self.layouts, source.export.lab, lab.layouts, self.knows, explain
+        )
         if choice.layout is None:
             # a file that nobody reads is tried again when there is another layout, not before
             said = "".join(layout.digest for _, layout in sorted(self.layouts.items())) + repr(lab.layouts)

@@ -78,12 +78,14 @@ def choose(
     lab: str,
     pinned: tuple[str, ...] = (),
     is_analyte: Callable[[str], bool] | None = None,
+    explain: bool = True,
 ) -> Choice:
     """The layout that fits what the file holds; its name is never looked at.
 
     `layouts`: all that are known, by name. `pinned`: the only ones to be considered, whatever labs they
     are for. `is_analyte`: tells headers of analytes; without it a wide table is recognised only by the
-    headers that its layout lists. Never raises for what the file holds: then `Choice.reason` says it.
+    headers that its layout lists. `explain`: tell what the layouts lack that do not fit. Never raises for
+    what the file holds: then `Choice.reason` says it.
     """
     unknown = [name for name in pinned if name not in layouts]
     if unknown:
@@ -97,7 +99,7 @@ def choose(
             if len(head) < HEAD and not head_text(head).strip():
                 return Choice(None, "empty file", [])
             glances = {name: reader.glance(shown.path) for name, reader in READERS.items()}
-            return decide(glances, offered, layouts, lab, is_analyte or (lambda text: False))
+            return decide(glances, offered, layouts, lab, is_analyte or (lambda text: False), explain)
     except MACHINES_FAULT:
         raise
     except Unreadable as error:

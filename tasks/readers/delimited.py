@@ -37,7 +37,9 @@ _NOT_A_TABLE = ("MSH", "FHS", "BHS", "<", "{", "[", "#METABOLOMICS WORKBENCH", "
 
 def _heads(head: bytes, whole: bool, layout: Layout) -> list[Head]:
     """The head cut at each delimiter that the layout allows."""
-    delimiters = (layout.delimiter,) if layout.delimiter else DELIMITERS
+    shown = head_text(head, layout.encoding)
+    # where none occurs the table has one column, whatever it is cut at
+    delimiters = [layout.delimiter] if layout.delimiter else [d for d in DELIMITERS if d in shown] or [","]
     heads = (_cut_at(delimiter, head, whole, layout.encoding) for delimiter in delimiters)
     return [head for head in heads if head is not None]
 

@@ -30,8 +30,10 @@ FAMILIES = {
 }
 
 
-def _fit(layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAnalyte) -> tuple[bool, str]:
-    """Whether the layout fits, and why."""
+def _fit(
+    layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAnalyte, explain: bool
+) -> tuple[bool, str]:
+    """Whether the layout fits, and why; `explain`: also what is lacking, which takes as long as all the rest."""
     seen = (glances.get(reader) for reader in FAMILIES.get(layout.reader, (layout.reader,)))
     glance = next((glance for glance in seen if glance is not None), None)
     if glance is None:
@@ -46,6 +48,8 @@ def _fit(layout: Layout, glances: Mapping[str, Glance | None], is_analyte: IsAna
     found = best(heads, layout, is_analyte)
     if found is not None:
         return True, f"headers in row {found[1]}"
+    if not explain:
+        return False, "other headers"
     # of all records, the one that comes nearest tells most
     lacks = nearest(heads, layout, is_analyte)
     return False, "no headers" if lacks is None else f"no headers for {', '.join(lacks)}"
@@ -79,15 +83,17 @@ def decide(
     layouts: Mapping[str, Layout],
     lab: str,
     is_analyte: IsAnalyte,
+    explain: bool,
 ) -> Choice:
-    """The one layout that fits best among those `offered`. `glances`: reader -> what it saw."""
+    """The one layout that fits best among those `offered`. `glances`: reader -> what it saw. `explain`: tell what
+    the others lack."""
     if any(glance is not None and glance.signature for glance in glances.values()):
         # a container that is known for certain leaves nothing to those that take any text
         glances = {name: g if g is not None and g.signature else None for name, g in glances.items()}
     considered = []
     fitting: dict[str, Layout] = {}
     for layout in offered:
-        fits, why = _fit(layout, glances, is_analyte)
+        fits, why = _fit(layout, glances, is_analyte, explain)
         considered.append((layout.name, fits, why))
         if fits:
             fitting[layout.name] = layout

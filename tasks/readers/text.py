@@ -80,9 +80,10 @@ def guess(head: bytes) -> str:
     return "utf-8"
 
 
+@functools.lru_cache(maxsize=4)
 def head_text(head: bytes, encoding: str | None = None) -> str:
     """The head as text, without its byte order mark. What cannot be decoded becomes U+FFFD here only:
-    this text serves detection, never a result. Raises Unreadable for an unknown codec."""
+    this text serves detection, never a result. All readers ask for it. Raises Unreadable for an unknown codec."""
     if encoding is not None and not is_codec(encoding):
         raise Unreadable(f"the layout names an encoding that Python does not know: {encoding}")
     decoder = codecs.getincrementaldecoder(encoding or guess(head))("replace")
