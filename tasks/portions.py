@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -33,32 +35,47 @@ def extents(rows: pl.LazyFrame, months: Collection[str]) -> pl.DataFrame:
     return pl.concat([here, there])
 
 
-def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list[dict[str, str]]:
-    """Stale months in portions of about `size` rows, so that memory stays flat."""
+@dataclass(frozen=True)
+class Portion:
+    """Months that are computed together, with the editions that each is built from; a month that is larger than
+    the memory should hold stands alone, and is computed in parts, each with whole samples."""
+
+    editions: dict[str, str]
+    parts: int = 1
+
+    @property
+    def months(self) -> list[str]:
+        """The months."""
+        return list(self.editions)
+
+
+def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list[Portion]:
+    """Stale months (with their editions) in portions of about `size` rows, so that memory stays flat."""
     counts = dict(extents.group_by("month").agg(pl.col("rows").sum()).iter_rows())
-    out: list[dict[str, str]] = []
+    out: list[Portion] = []
     filled = 0
     for month in sorted(stale):
         rows = counts.get(month, 0)
         if not out or filled + rows > size:
-            out.append({})
+            # up to twice the size at once: what is divided takes the way over temporary files
+            out.append(Portion({}, 1 if rows <= 2 * size else math.ceil(rows / size)))
             filled = 0
-        out[-1][month] = stale[month]
+        out[-1].editions[month] = stale[month]
         filled += rows
     return out
 
 
 def rows_of(
     rows: pl.LazyFrame, columns: tuple[str, ...], months: list[str], extents: pl.DataFrame
-) -> pl.DataFrame:
+) -> pl.LazyFrame:
     """`columns` of every row of the samples that stand in `months`: a correction may have moved a sample."""
     dated = [month for month in months if month != UNDATED]
     here = rows.filter(pl.col("month").is_in(dated) & _OF_SAMPLE)
     known = extents.filter(pl.col("month").is_in(dated))
     elsewhere = extents.join(known, on=["sample", "month"], how="anti").join(known, on="sample", how="semi")
     if elsewhere.is_empty():
-        return here.select(columns).collect()
+        return here.select(columns)
     there = _MONTH.is_in(elsewhere["month"].unique().to_list()) & ~_MONTH.is_in(dated)
     keys = here.select("sample_key").unique()
     moved = rows.filter(there & _OF_SAMPLE).select(columns).join(keys, on="sample_key", how="semi")
-    return pl.concat([here.select(columns), moved]).collect()
+    return pl.concat([here.select(columns), moved])

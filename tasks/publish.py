@@ -20,33 +20,19 @@ import pyarrow.parquet as pq
 
 from schemas import outputs
 from schemas.catalogue import Catalogue
-from schemas.result import UNDATED
 from schemas.settings import Lab, Settings
 from schemas.store import write
 from tasks import catalogues, frames
 from tasks.ahead import beside
-from tasks.current import current
+from tasks.build import BY_MONTH, Builder, Columns, checked
 from tasks.folders import folder_name
 from tasks.ledger import Ledger
-from tasks.portions import extents, portions, rows_of
+from tasks.portions import extents, portions
 from tasks.snapshot import Snapshot
 
-Columns = tuple[outputs.Column, ...]
-
-BY_MONTH = ("results", "metrics", "panels", "quarantine")
-#: in what order the rows of a file stand; those of the datasets of samples are in theirs already
-_SORT = {
-    "quarantine": ["reason", "export", "row", "item"],
-    "exports": ["received_at", "export"],
-    "catalogue": ["metric"],
-}
 _ROW_GROUP = 50_000
 #: Portions that are computed beside one another. Much of it keeps one core busy; more would take more memory.
 _AT_ONCE = 2
-
-
-class Unpublishable(Exception):
-    """What was computed does not pass the schema of its dataset; the published files stay as they were."""
 
 
 @dataclass
@@ -145,29 +131,14 @@ class Publisher:
             return
         rows = snapshot.rows(lab)
         found = extents(rows, stale)
-
-        def built(months: dict[str, str]) -> dict[str, pl.DataFrame]:
-            return self._built(rows, lab, list(months), found)
-
+        builder = Builder(rows, found, self.catalogue, self._pseudonyms(lab))
         parts = portions(stale, found, self.settings.rows_per_batch)
-        for months, datasets in zip(parts, beside(built, parts, _AT_ONCE), strict=True):
+        for portion, built in zip(parts, beside(builder.build, parts, _AT_ONCE), strict=True):
             for dataset in BY_MONTH:
-                by_month = datasets.pop(dataset).partition_by("month", as_dict=True, maintain_order=True)
-                nothing = pl.DataFrame(schema=outputs.polars_schema(self._datasets[dataset]))
-                for month, editions in months.items():
-                    part = by_month.pop((month,), nothing)
-                    self._write(dataset, lab, month, part, editions, snapshot.version)
-
-    def _built(
-        self, rows: pl.LazyFrame, lab: str, months: list[str], found: pl.DataFrame
-    ) -> dict[str, pl.DataFrame]:
-        """The datasets of some months, ready to be written."""
-        now = current(rows_of(rows, frames.NEEDED, months, found))
-        built = frames.of_samples(now.of_months(months), self.catalogue, self._pseudonyms(lab))
-        in_month = pl.col("month").fill_null(UNDATED).is_in(months)
-        refused = rows.filter(~pl.col("accepted") & in_month).select(frames.OF_REFUSED).collect()
-        built["quarantine"] = frames.quarantine(lab, refused)
-        return {name: _checked(name, self._datasets[name], built.pop(name)) for name in BY_MONTH}
+                for month, editions in portion.editions.items():
+                    frame = built.of(dataset, month)
+                    self._write(dataset, lab, month, frame, editions, snapshot.version)
+            built.close()
 
     def _lab(self, lab: str) -> Lab:
         return self._labs.get(lab, Lab())
@@ -179,7 +150,7 @@ class Publisher:
         self, snapshot: Snapshot, lab: str, receipts: pl.DataFrame, stale: dict[str, str]
     ) -> None:
         newest = receipts.filter(pl.col("edition") == pl.col("edition").max().over("export"))
-        ready = _checked("exports", self._datasets["exports"], frames.exports(newest))
+        ready = checked("exports", self._datasets["exports"], frames.exports(newest)).lazy()
         for month, editions in stale.items():
             part = ready.filter(pl.col("month") == month)
             self._write("exports", lab, month, part, editions, snapshot.version)
@@ -194,22 +165,22 @@ class Publisher:
         if self.settings.store.item(package) is not None and self._fresh([name], "", built_with):
             return
         columns = self._datasets["catalogue"]
-        frame = _checked("catalogue", columns, frames.metric_catalogue(self.catalogue))
+        frame = checked("catalogue", columns, frames.metric_catalogue(self.catalogue)).lazy()
         self._put(name, columns, frame, {"dataset": "catalogue", "editions": "", "built_with": built_with})
         text = json.dumps(outputs.datapackage(self._datasets), indent=2, ensure_ascii=False)
         write(self.settings.store, package, lambda fresh: fresh.write_text(text + "\n", "utf-8"))
 
     def _write(
-        self, dataset: str, lab: str, month: str, frame: pl.DataFrame, editions: str, version: int
+        self, dataset: str, lab: str, month: str, frame: pl.LazyFrame, editions: str, version: int
     ) -> None:
         about = {"editions": editions, "built_with": self._built_with(lab), "ledger_version": str(version)}
         self._put(
             self.name(dataset, lab, month), self._datasets[dataset], frame, {"dataset": dataset} | about
         )
 
-    def _put(self, name: str, columns: Columns, frame: pl.DataFrame, about: dict[str, str]) -> None:
+    def _put(self, name: str, columns: Columns, frame: pl.LazyFrame, about: dict[str, str]) -> None:
         as_parquet = partial(
-            frame.lazy().sink_parquet, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP,
+            frame.sink_parquet, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP,
             arrow_schema=outputs.arrow_schema(columns, about),
         )  # fmt: skip
         write(self.settings.store, name, as_parquet)
@@ -225,30 +196,3 @@ def editions_by_month(frame: pl.DataFrame) -> dict[str, str]:
         month: hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
         for month, texts in ordered.group_by("month", maintain_order=True).agg("text").iter_rows()
     }
-
-
-def _checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the published columns, in order, once it has passed the schema of its dataset.
-
-    Pandera's own error would quote cells, so what is raised names columns only.
-    """
-    from pandera.errors import SchemaError, SchemaErrors
-
-    ready = frame.select(
-        pl.col(c.name).cast(c.dtype) if c.name in frame.columns else pl.lit(None, c.dtype).alias(c.name)
-        for c in columns
-    )
-    if dataset in _SORT:
-        ready = ready.sort(_SORT[dataset], nulls_last=True, maintain_order=True)
-    failed = False
-    try:
-        outputs.pandera_schema(columns).validate(ready, lazy=True)
-    except (SchemaErrors, SchemaError):
-        failed = True
-    if failed:
-        wrong = [c.name for c in columns if c.required and ready[c.name].null_count()]
-        raise Unpublishable(
-            f"{dataset}: the schema of the dataset refuses what was computed (nulls in: {', '.join(wrong) or 'none'}); "
-            "the published files stay as they were; this is a fault of the program"
-        )
-    return ready

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import tasks.build
 import tasks.frames
 import tasks.judged
 import tasks.ledger
@@ -24,9 +25,9 @@ INSIDE = (
     (tasks.judged, "standardise", "prepare: standardise"),
     (tasks.judged, "judge", "prepare: validate"),
     (tasks.ledger.Ledger, "stage", "prepare: write the ledger's rows"),
-    (tasks.publish, "current", "publish: which result counts"),
+    (tasks.build, "current", "publish: which result counts"),
     (tasks.frames, "compute", "publish: metrics"),
-    (tasks.publish, "_checked", "publish: sort and check"),
+    (tasks.build, "checked", "publish: sort and check"),
     (tasks.publish.Publisher, "_put", "publish: write"),
 )
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.result import UNDATED
-from tasks.portions import extents
+from tasks.portions import extents, portions
 
 MONTHS = ["2024-01", "2024-02", "2024-03", None]
 SCHEMA = {"sample_key": pl.String, "month": pl.String, "role": pl.String}
@@ -30,3 +30,23 @@ def test_the_samples_of_some_months_are_counted_in_all_months(rows, months):
         place: n for place, n in counts.items() if place[0] in there
     }
     assert found.height == len({place for place in counts if place[0] in there})
+
+
+@given(
+    st.dictionaries(st.sampled_from([f"2024-{month:02}" for month in range(1, 13)]), st.integers(0, 100)),
+    st.integers(1, 60),
+)
+def test_each_month_is_in_one_portion_and_portions_are_small(counts, size):
+    found = pl.DataFrame(
+        [(0, month, rows) for month, rows in counts.items() if rows],
+        schema={"sample": pl.UInt64, "month": pl.String, "rows": pl.UInt32},
+        orient="row",
+    )
+    parts = portions(dict.fromkeys(counts, "editions"), found, size)
+    assert [month for portion in parts for month in portion.months] == sorted(counts)
+    for portion in parts:
+        rows = sum(counts[month] for month in portion.months)
+        assert rows <= size or len(portion.months) == 1 or portion.parts == 1
+        assert sum(counts[month] > 0 for month in portion.months) == 1 or rows <= size
+        assert rows / portion.parts <= 2 * size
+        assert portion.parts == 1 or rows / (portion.parts - 1) > size, "no more parts than needed"

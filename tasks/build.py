@@ -1,0 +1,144 @@
+"""What is published of some months of one lab, ready to be written.
+
+A month that is too large to be computed at once is divided by samples, and the parts stand in temporary
+files until the month is written: the rows of the ledger that each is computed from, then what they become.
+"""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import polars as pl
+
+from schemas import outputs
+from schemas.catalogue import Catalogue
+from schemas.result import UNDATED
+from tasks import frames
+from tasks.current import current
+from tasks.portions import Portion, rows_of
+
+Columns = tuple[outputs.Column, ...]
+
+OF_SAMPLES = ("results", "metrics", "panels")
+BY_MONTH = (*OF_SAMPLES, "quarantine")
+#: in what order the rows of a file stand; those of the datasets of samples are in theirs already
+_SORT = {
+    "quarantine": ["reason", "export", "row", "item"],
+    "exports": ["received_at", "export"],
+    "catalogue": ["metric"],
+}
+
+
+class Unpublishable(Exception):
+    """What was computed does not pass the schema of its dataset; the published files stay as they were."""
+
+
+class Built:
+    """The datasets of a portion by their names, until `close`, and the folder that they may stand in."""
+
+    def __init__(self, datasets: dict[str, pl.LazyFrame], folder: Path | None = None) -> None:
+        self.datasets = datasets
+        # also where what was built is never used, because something else failed
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True) if folder else None
+
+    def of(self, dataset: str, month: str) -> pl.LazyFrame:
+        """The rows of one month, in the order in which they are published."""
+        return self.datasets[dataset].filter(pl.col("month") == month)
+
+    def close(self) -> None:
+        """Let go of what it stands in."""
+        self.datasets = {}
+        if self._remove is not None:
+            self._remove()
+
+
+class Builder:
+    """Builds portions of one lab. rows: those of the ledger that count, with `lab` and `edition`; found: the
+    `extents` of the months that are built."""
+
+    def __init__(
+        self, rows: pl.LazyFrame, found: pl.DataFrame, catalogue: Catalogue, pseudonyms: frames.Pseudonyms
+    ) -> None:
+        self._rows, self._found = rows, found
+        self._catalogue, self._pseudonyms = catalogue, pseudonyms
+        self._columns = outputs.datasets(catalogue)
+
+    def build(self, portion: Portion) -> Built:
+        """The datasets of `BY_MONTH`. Raises Unpublishable."""
+        rows = rows_of(self._rows, frames.NEEDED, portion.months, self._found)
+        if portion.parts == 1:
+            built = Built(
+                {name: frame.lazy() for name, frame in self._of_samples(rows.collect(), portion).items()}
+            )
+        else:
+            built = self._by_parts(rows, portion)
+        built.datasets["quarantine"] = self._quarantine(portion).lazy()
+        return built
+
+    def _of_samples(self, rows: pl.DataFrame, portion: Portion) -> dict[str, pl.DataFrame]:
+        now = current(rows).of_months(portion.months)
+        found = frames.of_samples(now, self._catalogue, self._pseudonyms)
+        return {name: checked(name, self._columns[name], found.pop(name)) for name in OF_SAMPLES}
+
+    def _by_parts(self, rows: pl.LazyFrame, portion: Portion) -> Built:
+        folder = Path(mkdtemp(prefix="neurobalance-"))
+        built = Built({}, folder)
+        made: dict[str, list[Path]] = {name: [] for name in OF_SAMPLES}
+        try:
+            for number, part in enumerate(_divided(rows, portion.parts, folder / "rows")):
+                for name, frame in self._of_samples(part, portion).items():
+                    made[name].append(folder / f"{name}-{number}")
+                    frame.write_ipc(made[name][-1])
+        except BaseException:
+            built.close()
+            raise
+        built.datasets = {name: pl.scan_ipc(paths) for name, paths in made.items()}
+        return built
+
+    def _quarantine(self, portion: Portion) -> pl.DataFrame:
+        in_months = pl.col("month").fill_null(UNDATED).is_in(portion.months)
+        refused = self._rows.filter(~pl.col("accepted") & in_months).select(frames.OF_REFUSED).collect()
+        found = frames.quarantine(self._pseudonyms.lab, refused)
+        return checked("quarantine", self._columns["quarantine"], found)
+
+
+def _divided(rows: pl.LazyFrame, parts: int, folder: Path) -> Iterator[pl.DataFrame]:
+    """The rows in about `parts` parts, each with all rows of its samples; read once, and divided in `folder`."""
+    part = (pl.col("sample_key").hash() % parts).alias("part")
+    rows.sink_ipc(pl.PartitionBy(folder, key=part, include_key=False), mkdir=True)
+    for place in sorted(folder.iterdir()):
+        files = sorted(place.iterdir())
+        yield pl.scan_ipc(files).collect()
+        for file in files:
+            file.unlink()
+
+
+def checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with the published columns, in order, once it has passed the schema of its dataset.
+
+    Pandera's own error would quote cells, so what is raised names columns only.
+    """
+    from pandera.errors import SchemaError, SchemaErrors
+
+    ready = frame.select(
+        pl.col(c.name).cast(c.dtype) if c.name in frame.columns else pl.lit(None, c.dtype).alias(c.name)
+        for c in columns
+    )
+    if dataset in _SORT:
+        ready = ready.sort(_SORT[dataset], nulls_last=True, maintain_order=True)
+    failed = False
+    try:
+        outputs.pandera_schema(columns).validate(ready, lazy=True)
+    except (SchemaErrors, SchemaError):
+        failed = True
+    if failed:
+        wrong = [c.name for c in columns if c.required and ready[c.name].null_count()]
+        raise Unpublishable(
+            f"{dataset}: the schema of the dataset refuses what was computed (nulls in: {', '.join(wrong) or 'none'}); "
+            "the published files stay as they were; this is a fault of the program"
+        )
+    return ready
