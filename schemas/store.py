@@ -224,7 +224,8 @@ class Folder:
         (self.root / name).unlink(missing_ok=True)
 
     def sweep(self, before: datetime) -> int:
-        """Unlink the files under way, wherever in the home they stand."""
+        """Unlink the files under way, wherever in the home they stand, and what killed processes left in this
+        machine's place for temporary files."""
         old = [
             path
             for place, _, names in os.walk(self.root)
@@ -233,7 +234,7 @@ class Folder:
         ]
         for path in old:
             path.unlink(missing_ok=True)
-        return len(old)
+        return len(old) + sweep_spool(before)
 
 
 def _older(path: Path, before: datetime) -> bool:
