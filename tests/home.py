@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -58,6 +58,10 @@ def without_lineage(dataset: str, frame: pl.DataFrame, catalogue) -> pl.DataFram
     return frame.select(names).sort(names)
 
 
+#: what was read of homes: their own files -> the bench
+_BENCHES: dict[tuple[tuple[str, bytes | None], ...], Bench] = {}
+
+
 @dataclass
 class Home:
     """One home folder, and what can be done with it."""
@@ -85,6 +89,16 @@ class Home:
         return self.folder / "outputs"
 
     @property
+    def bench(self) -> Bench:
+        """Catalogue, layouts and labs as they stand now; what other homes have alike is not read again."""
+        store = self.settings.store
+        names = [item.name for folder in ("layouts", "catalogue") for item in store.items(folder)]
+        said = tuple((name, read(store, name)) for name in sorted([*names, "labs.toml"]))
+        if said not in _BENCHES:
+            _BENCHES[said] = Bench.of(self.settings)
+        return replace(_BENCHES[said], settings=self.settings)
+
+    @property
     def ledger(self) -> Ledger:
         return Ledger(self.settings.store)
 
@@ -97,7 +111,7 @@ class Home:
 
     def commit(self, *exports: Export, force: bool = False) -> dict[Export, int]:
         """Read and commit archived exports of one lab as the flow does; export -> its new edition."""
-        bench = Bench.of(self.settings)
+        bench = self.bench
         lab = exports[0].lab
         known = dict(self.ledger.open().receipts(lab).select("export", "reading_hash").iter_rows())
         prepared, staged = prepare(bench, exports, known, force)
@@ -105,7 +119,7 @@ class Home:
 
     def publish(self) -> dict[str, int]:
         """Publish; dataset -> files written."""
-        publisher = Publisher(self.settings, Bench.of(self.settings).catalogue)
+        publisher = Publisher(self.settings, self.bench.catalogue)
         publisher.publish()
         return publisher.written
 
@@ -125,7 +139,7 @@ class Home:
 
     def comparable(self) -> dict[str, pl.DataFrame]:
         """Every dataset without its lineage columns."""
-        catalogue = Bench.of(self.settings).catalogue
+        catalogue = self.bench.catalogue
         names = ("results", "metrics", "panels", "quarantine", "exports")
         return {name: without_lineage(name, self.output(name), catalogue) for name in names}
 
