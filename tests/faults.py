@@ -1,14 +1,13 @@
 """A run of all stages in which one chosen operation on the storage fails, or is the last that happens.
 
 Points are counted: every flush to the disk, rename, link, write of a Parquet file and commit is one, and
-so is the moment after each. As a program: `python -m tests.faults HOME POINT` dies at that point.
+so is the moment after each.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -113,6 +112,7 @@ def points_of(home: Home) -> list[str]:
     return points.names
 
 
-if __name__ == "__main__":
-    with Points(int(sys.argv[2]), die).watching():
-        ingest(Home(Path(sys.argv[1])).settings)
+def die_at(folder: str, number: int) -> None:
+    """Take in what waits, in a process of its own, and die at a point."""
+    with Points(number, die).watching():
+        ingest(Home(Path(folder)).settings)

@@ -36,10 +36,9 @@ PLAIN = {
 
 
 def often(short: int, full: int) -> int:
-    """How often to try: `short`, or `full` where NEUROBALANCE_SOAK is set (a number multiplies `full`)."""
-    return (
-        int(full * float(os.environ["NEUROBALANCE_SOAK"])) if os.environ.get("NEUROBALANCE_SOAK") else short
-    )
+    """How often to try: `short`, or `full` where NEUROBALANCE_SOAK is set (a number multiplies `full`). Never 0."""
+    times = os.environ.get("NEUROBALANCE_SOAK")
+    return max(1, int(full * float(times))) if times else short
 
 
 def table(*rows: Mapping[str, str]) -> bytes:

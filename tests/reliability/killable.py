@@ -21,15 +21,6 @@ from typing import Any
 
 from tests.reliability.servers import ROOT
 
-#: what a run imports on its way
-LATE = (
-    "pandera.polars",
-    "fastapi",
-    "prefect.flow_engine",
-    "prefect.task_engine",
-    "prefect.telemetry.run_telemetry",
-)
-
 
 @dataclass
 class Told:
@@ -110,14 +101,9 @@ def _main() -> None:
     from prefect import Task
 
     from flows import backfill, ingest, stages
-    from schemas import outputs
-    from schemas.catalogue import load_catalogue
     from tasks import batches
 
-    for name in LATE:
-        importlib.import_module(name)
-    for columns in outputs.datasets(load_catalogue()).values():
-        outputs.pandera_schema(columns)
+    importlib.import_module("tests.reliability.imported")
     # threads of Polars or delta-rs, once started, would not survive a fork
     names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
     assert not [name for name in names if name.startswith(("polars-0", "tokio"))], names

@@ -1,11 +1,7 @@
 """Backfill: what is archived is read again, by whom it is asked, however often it is stopped and started."""
 
-import multiprocessing
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,14 +17,13 @@ from tasks.choose import Choice
 from tasks.prepare import prepare
 from tasks.takeback import withdraw
 from tests.home import Home, often, same, table
+from tests.reliability.forks import FORKS, begun, ended, killed
 from tests.reliability.test_exactly_once import assert_conserved
 from tests.reliability.test_publish import sent
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
 
-ROOT = Path(__file__).parents[2]
-START = multiprocessing.get_context("spawn")
 OWN = 'name = "own"\nextends = "generic"\nlabs = ["north"]\n'
 MENDED = f'{OWN}[analytes]\ngeheim = "dopamine"\n'
 MIXED = table({}, {"analyte": "geheim", "sample": "S2", "value": "80", "collected_at": "2024-05-02 08:00"})
@@ -171,17 +166,9 @@ def rebuilt(home: Home, folder: Path) -> dict[str, pl.DataFrame]:
     return fresh.comparable()
 
 
-BACKFILL = """
-import sys
-from pathlib import Path
-from tasks import batches
-from tests.home import Home
-from tests.reliability.test_backfill import backfill
-batches.EXPORTS_PER_BATCH = 2
-print("ready", flush=True)
-backfill(Home(Path(sys.argv[1])))
-print("done", flush=True)
-"""
+def backfill_in_small_batches(folder: str) -> None:
+    batches.EXPORTS_PER_BATCH = 2
+    backfill(Home(Path(folder)))
 
 
 @pytest.mark.in_a_folder
@@ -193,23 +180,17 @@ def test_killed_at_any_moment_the_same_backfill_goes_on_and_ends_like_a_clean_re
     home.put("catalogue/synonyms.csv", "analyte_id,text,specimen\ntaurine,unobtainium,\n")
     expected = rebuilt(home, tmp_path / "clean")
     shuffler = random.Random(5)
-    for number in range(often(1, 40)):
-        killed = Home(tmp_path / str(number))
-        shutil.copytree(home.folder, killed.folder, dirs_exist_ok=True)
-        run = subprocess.Popen(
-            [sys.executable, "-c", BACKFILL, str(killed.folder)], cwd=ROOT, stdout=subprocess.PIPE
-        )
-        assert run.stdout is not None
-        assert run.stdout.readline() == b"ready\n"
-        time.sleep(shuffler.uniform(0.1, 2.0))
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        run.stdout.close()
-        backfill(killed)
-        assert same(expected, killed.comparable()) == []
-        assert_conserved(killed)
-        assert backfill(killed).new_editions == 0
-        shutil.rmtree(killed.folder)
+    at_work = 0
+    for number in range(count := often(2, 40)):
+        copy = Home(tmp_path / str(number))
+        shutil.copytree(home.folder, copy.folder, dirs_exist_ok=True)
+        at_work += killed(shuffler.uniform(0.05, 1.2), backfill_in_small_batches, str(copy.folder))
+        backfill(copy)
+        assert same(expected, copy.comparable()) == []
+        assert_conserved(copy)
+        assert backfill(copy).new_editions == 0
+        shutil.rmtree(copy.folder)
+    assert 2 * at_work >= count
 
 
 @pytest.mark.in_a_folder
@@ -278,26 +259,18 @@ def read_beside(folder: str, stop, reads) -> None:
 def test_backfills_beside_ingestion_lose_nothing_double_nothing_and_no_reader_sees_a_torn_file(tmp_path):
     old, new = [*sent()[:5], MIXED], [*sent()[5:], MIXED]  # what comes again is read again, too
     total = 0
-    for number in range(often(1, 100)):
+    for number in range(count := often(1, 100)):
         home = Home(tmp_path / str(number))
         home.ingest("north", *old)
         home.put("layouts/own.toml", MENDED)
-        processes = often(3, 7)
-        barrier, stop, reads = START.Barrier(processes), START.Event(), START.Value("q", 0)
-        reader = START.Process(target=read_beside, args=(str(home.folder), stop, reads))
-        reader.start()
-        beside = [START.Process(target=ingest_beside, args=(str(home.folder), new, barrier))]
-        beside += [
-            START.Process(target=backfill_beside, args=(str(home.folder), seed, barrier))
-            for seed in range(processes - 1)
-        ]
-        for process in beside:
-            process.start()
-        for process in beside:
-            process.join(200)
+        processes = 3 if count == 1 else 7
+        barrier, stop, reads = FORKS.Barrier(processes), FORKS.Event(), FORKS.Value("q", 0)
+        reader = begun(read_beside, str(home.folder), stop, reads)
+        beside = [begun(ingest_beside, str(home.folder), new, barrier)]
+        beside += [begun(backfill_beside, str(home.folder), seed, barrier) for seed in range(processes - 1)]
+        assert ended(beside) == [0] * processes
         stop.set()
-        reader.join(60)
-        assert [process.exitcode for process in (*beside, reader)] == [0] * (processes + 1)
+        assert ended([reader]) == [0]
         backfill(home)
         assert_conserved(home)
         assert same(rebuilt(home, tmp_path / f"{number} clean"), home.comparable()) == []

@@ -1,7 +1,6 @@
 """Every row of every export, once: in the ledger, in the outputs, whatever the bytes are and however often they come."""
 
 import contextlib
-import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from tasks.bench import Bench
 from tasks.judged import Account, judged
 from tasks.prepare import prepare
 from tests.home import HEADERS, PLAIN, Home, same, table
+from tests.reliability.forks import FORKS, begun, ended
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
-
-START = multiprocessing.get_context("spawn")
 
 
 def assert_conserved(home: Home) -> None:
@@ -58,16 +56,11 @@ def test_the_same_file_twice_renamed_and_in_two_processes_at_once_changes_nothin
     once.ingest("north", content)
     often = Home(tmp_path / "often")
     shutil.copytree(once.folder / "secrets", often.folder / "secrets")
-    barrier = START.Barrier(2)
+    barrier = FORKS.Barrier(2)
     processes = [
-        START.Process(target=ingest_from_elsewhere, args=(str(often.folder), f"{n}.csv", content, barrier))
-        for n in range(2)
+        begun(ingest_from_elsewhere, str(often.folder), f"{n}.csv", content, barrier) for n in range(2)
     ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
+    assert ended(processes) == [0, 0]
     often.ingest("north", content, content)
     assert same(once.comparable(), often.comparable()) == []
     assert often.output("exports")["edition"].to_list() == [1]

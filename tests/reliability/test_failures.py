@@ -1,10 +1,11 @@
 """The storage fails at every point there is, the disk fills up, the bucket goes away: one rerun recovers."""
 
 import contextlib
-import json
 import os
 import random
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,12 +16,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from flows.quiet import said_safely
 from schemas.store import UNDER_WAY
 from tests import faults
 from tests.docs.plain import ingest
 from tests.home import Home, often, same, table
-
-ROOT = Path(__file__).parents[2]
+from tests.reliability.forks import begun, ended, said
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +91,9 @@ def test_a_storage_that_fails_at_any_point_is_healed_by_one_rerun(base, undistur
 
 def test_a_process_that_dies_at_any_point_is_healed_by_one_rerun(base, undisturbed, tmp_path):
     expected, points = undisturbed
-    for number in some(points, 4, seed=6):
+    for number in some(points, 8, seed=6):
         home = copy_of(base, tmp_path / str(number))
-        died = subprocess.run([sys.executable, "-m", "tests.faults", str(home.folder), str(number)], cwd=ROOT)
-        assert died.returncode == 9, points[number]
+        assert ended([begun(faults.die_at, str(home.folder), number)]) == [9], points[number]
         assert_readable(home)
         ingest(home.settings)
         assert_recovered(home, expected)
@@ -102,21 +102,17 @@ def test_a_process_that_dies_at_any_point_is_healed_by_one_rerun(base, undisturb
 
 # ---- the disk is full
 
-LIMITED = """
-import resource, signal, sys
-from pathlib import Path
-from tests.docs.plain import ingest
-from tests.home import Home
-settings = Home(Path(sys.argv[1])).settings
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-from flows.quiet import said_safely
-try:
-    ingest(settings)
-except Exception as error:
-    print(said_safely("ingest", error))
-    sys.exit(1)
-"""
+
+def ingest_limited(folder: str, size: int) -> None:
+    """Take in what waits where no file may be longer than `size`."""
+    settings = Home(Path(folder)).settings
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        ingest(settings)
+    except Exception as error:
+        print(said_safely("ingest", error), flush=True)
+        sys.exit(1)
 
 
 def test_a_disk_without_room_leaves_the_old_outputs_and_says_so(base, undisturbed, tmp_path):
@@ -125,19 +121,14 @@ def test_a_disk_without_room_leaves_the_old_outputs_and_says_so(base, undisturbe
     failed = 0
     # the largest file of the run is a few ten thousand bytes: each size stops it at another write
     sizes = [0, 200, 1_000, 4_000, 8_000, 16_000, 24_000, 32_000, 48_000]
-    for size in sizes if often(0, 1) else sizes[::3]:
+    for size in sizes[:: len(sizes) // often(3, 9)]:
         home = copy_of(base, tmp_path / str(size))
-        ended = subprocess.run(
-            [sys.executable, "-c", LIMITED, str(home.folder), str(size)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
+        code, told = said(ingest_limited, str(home.folder), size)
         assert_readable(home)
-        if ended.returncode:
+        if code:
             failed += 1
-            assert "mend the storage and run again" in ended.stdout, ended.stderr
-            assert "correction.csv" not in ended.stdout + ended.stderr
+            assert "mend the storage and run again" in told, told
+            assert "correction.csv" not in told
         if size == 0:
             assert same(before, home.comparable()) == []
         ingest(home.settings)
@@ -185,13 +176,9 @@ def test_a_full_file_system_leaves_the_old_outputs_and_recovers_with_room(base, 
 
 # ---- the bucket goes away
 
-TAKE_IN = """
-import json, sys
-from tests.docs.plain import ingest
-from tests.home import Home
-place, options = json.loads(sys.argv[1])
-ingest(Home(place, options=options).settings)
-"""
+
+def take_in(home: Home) -> None:
+    ingest(home.settings)
 
 
 def test_an_s3_server_that_stops_during_a_run_costs_a_rerun_at_most(s3, tmp_path):
@@ -201,22 +188,24 @@ def test_an_s3_server_that_stops_during_a_run_costs_a_rerun_at_most(s3, tmp_path
     expected = Home(f"s3://homes/{uuid.uuid4().hex}", options=options)
     expected.ingest("north", *contents)
     reference = expected.comparable()
-    for _ in range(often(1, 20)):
+    caught = 0
+    for _ in range(count := often(1, 20)):
         home = Home(f"s3://homes/{uuid.uuid4().hex}", options=options)
         for number, content in enumerate(contents):
             with home.settings.inbox_store.spool("north/x") as path:
                 path.write_bytes(content)
                 home.settings.inbox_store.keep(path, f"north/{number}.csv")
-        run = subprocess.Popen([sys.executable, "-c", TAKE_IN, json.dumps([home.place, options])], cwd=ROOT,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        time.sleep(shuffler.uniform(1.0, 3.0))
+        run = begun(take_in, home)
+        time.sleep(shuffler.uniform(0.1, 1.5))
+        caught += run.is_alive()
         s3.stop()
         time.sleep(shuffler.uniform(0.2, 3.0))
         s3.start()
-        run.wait(timeout=240)
+        ended([run], 240)
         ingest(home.settings)
         assert same(reference, home.comparable()) == []
         rows = home.ledger.open().rows("north").collect()
         assert len(rows) == 240
         assert not rows.select("export", "row", "item").is_duplicated().any()
         assert not list(home.settings.inbox_store.items(""))
+    assert 2 * caught >= count

@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import random
 import stat
@@ -16,11 +15,10 @@ from tasks.bench import Bench
 from tasks.discover import Export
 from tasks.prepare import prepare
 from tests.home import Home, often, table
+from tests.reliability.forks import FORKS, begun, ended
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
-
-START = multiprocessing.get_context("spawn")
 
 
 def rows_of(home: Home, lab: str = "north") -> pl.DataFrame:
@@ -299,13 +297,8 @@ def commit_all(home: Home, work: list[tuple[str, int]], barrier) -> None:
 
 
 def in_processes(home: Home, work: list[list[tuple[str, int]]]) -> None:
-    barrier = START.Barrier(len(work))
-    processes = [START.Process(target=commit_all, args=(home, mine, barrier)) for mine in work]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(200)
-    assert [process.exitcode for process in processes] == [0] * len(work)
+    barrier = FORKS.Barrier(len(work))
+    assert ended([begun(commit_all, home, mine, barrier) for mine in work]) == [0] * len(work)
 
 
 def test_four_processes_lose_nothing_and_append_nothing_twice(home):

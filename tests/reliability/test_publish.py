@@ -1,9 +1,5 @@
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +10,7 @@ from schemas import outputs
 from tasks.bench import Bench
 from tasks.discover import Export
 from tests.home import Home, often, same, table
+from tests.reliability.forks import killed
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
@@ -229,17 +226,11 @@ def test_a_published_file_that_is_lost_or_torn_is_made_again(home, dataset):
     assert same(before, home.comparable()) == []
 
 
-RUN = """
-import sys
-from pathlib import Path
-from tests.home import Home
-from tests.reliability.test_publish import sent
-home = Home(Path(sys.argv[1]))
-print("ready", flush=True)
-for content in sent():
-    home.commit(home.archive("north", content))
-    home.publish()
-"""
+def take_in(folder: str) -> None:
+    home = Home(Path(folder))
+    for content in sent():
+        home.commit(home.archive("north", content))
+        home.publish()
 
 
 def test_killed_at_any_moment_the_next_run_heals(tmp_path):
@@ -247,18 +238,11 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
     whole.ingest("north", *sent())
     expected = whole.comparable()
     shuffler = random.Random(11)
-    for number in range(often(3, 40)):
+    at_work = 0
+    for number in range(count := often(3, 40)):
         home = Home(tmp_path / str(number))
         shutil.copytree(whole.folder / "secrets", home.folder / "secrets")
-        run = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(home.folder)], cwd=ROOT, stdout=subprocess.PIPE
-        )
-        assert run.stdout is not None
-        assert run.stdout.readline() == b"ready\n"
-        time.sleep(shuffler.uniform(0.1, 1.5))
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        run.stdout.close()
+        at_work += killed(shuffler.uniform(0.05, 1.2), take_in, str(home.folder))
         for path in home.outputs.rglob("*.parquet"):
             if not path.name.startswith("."):
                 pq.read_metadata(path)  # what is published is never torn
@@ -267,6 +251,7 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
         rows = home.ledger.open().all_rows("north").collect()
         assert not rows.select("export", "row", "item").is_duplicated().any()
         shutil.rmtree(home.folder)
+    assert 2 * at_work >= count
 
 
 # ---- what else outputs are built from

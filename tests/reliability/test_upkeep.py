@@ -1,6 +1,5 @@
 """Upkeep: few files instead of many, nothing lost or doubled, nothing removed that somebody needs."""
 
-import multiprocessing
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,11 @@ from tasks.bench import Bench
 from tasks.prepare import prepare
 from tasks.upkeep import WrongKeeping, maintain
 from tests.home import Home, often, same, table
+from tests.reliability.forks import FORKS, begun, ended
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
 
-START = multiprocessing.get_context("spawn")
 LATER = timedelta(days=2)
 
 
@@ -142,14 +141,10 @@ def maintain_often(home: Home, count: int, barrier) -> None:
 def test_upkeep_beside_commits_and_beside_another_upkeep_loses_and_doubles_nothing(home):
     small_commits(home, 4)
     count = often(6, 100)
-    barrier = START.Barrier(4)
-    processes = [START.Process(target=commit_many, args=(home, n, count, barrier)) for n in range(2)]
-    processes += [START.Process(target=maintain_often, args=(home, count, barrier)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(300)
-    assert [process.exitcode for process in processes] == [0] * 4
+    barrier = FORKS.Barrier(4)
+    processes = [begun(commit_many, home, n, count, barrier) for n in range(2)]
+    processes += [begun(maintain_often, home, count, barrier) for _ in range(2)]
+    assert ended(processes, 600) == [0] * 4
     maintain(home.settings)
     rows, receipts = content(home)
     assert len(rows) == rows["export"].n_unique() == len(receipts) == 4 + 2 * count
