@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 import uuid
 
 import pytest
@@ -18,6 +21,10 @@ settings.register_profile(
 settings.register_profile(
     "soak", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# a folder for all processes of this run, which the first of them makes and removes
+if "SHARED_BY_THE_TESTS" not in os.environ:
+    os.environ["SHARED_BY_THE_TESTS"] = tempfile.mkdtemp(prefix="tests-")
+    atexit.register(shutil.rmtree, os.environ["SHARED_BY_THE_TESTS"], ignore_errors=True)
 # what tests put into an inbox is at rest; tests of uploads say otherwise
 os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", "0")
 settings.load_profile("soak" if os.environ.get("NEUROBALANCE_SOAK") else "short")

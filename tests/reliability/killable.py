@@ -1,7 +1,8 @@
 """Runs of the real flows that can be killed: a process that has imported everything forks one for each.
 
 As a program it reads lines `FLOW HOME` and runs that flow over that home in a fork of itself, which says when it
-begins, which of its stages begin and end, and when it is done. What the parent says of it: how it ended.
+begins, which of its stages begin and end, and when it is done. What the parent says of it: how it ended. After
+`code FILE` the fork runs the Python of that file, and what that says stands beside it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,12 @@ class Killable:
                 told.status = int(what)
                 return told
 
+    def code(self, path: Path, text: str) -> str:
+        """Run Python in a fork, as a program of its own would; gives all that it says."""
+        path.write_text(text, "utf-8")
+        self.run("code", path)
+        return path.with_suffix(".said").read_text("utf-8", "replace")
+
     def end(self) -> None:
         """No process stays."""
         with self._process as process:
@@ -97,6 +104,13 @@ def _announced(name: str, work: Callable, began: Callable[[], float]) -> Callabl
     return stage
 
 
+def _code(path: Path) -> None:
+    with path.with_suffix(".said").open("wb") as said:
+        for standard in (1, 2):
+            os.dup2(said.fileno(), standard)
+    exec(compile(path.read_text("utf-8"), path.name, "exec"), {"__name__": "code"})
+
+
 def _main() -> None:
     from prefect import Task
 
@@ -116,13 +130,16 @@ def _main() -> None:
                 task.fn = _announced(task.name, task.fn, lambda: start)
                 task.fn.announced = True
     ingest.leave_inbox = _announced("leave the inbox", ingest.leave_inbox, lambda: start)
-    runs = {"ingest": ingest.ingest, "backfill": backfill.backfill}
+    runs: dict[str, Callable] = {"ingest": ingest.ingest, "backfill": backfill.backfill}
     while line := sys.stdin.readline():
         flow, home = line.rstrip("\n").split(" ", 1)
         pid = os.fork()
         if not pid:
             start = time.monotonic()
             _say("began", os.getpid())
+            if flow == "code":
+                _code(Path(home))
+                sys.exit()  # as any process ends, with all that waits until then
             runs[flow](home=home)
             _say("done")
             os._exit(0)

@@ -9,6 +9,7 @@ Every server listens on a free port of 127.0.0.1 and keeps it when it is started
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -16,12 +17,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -49,13 +52,23 @@ def environment(**more: str) -> dict[str, str]:
     return kept | quiet | more
 
 
+def run(*command: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run one of the installed commands."""
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]], env=env, cwd=ROOT, capture_output=True, text=True
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 def until(true: Callable[[], object], seconds: float, what: str) -> None:
     """Wait for something to become true; the test fails with `what` where it does not."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
             pytest.fail(f"within {seconds:.0f} seconds: {what}")
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def descendants(pid: int) -> list[int]:
@@ -140,6 +153,19 @@ class Process:
         return self.log.read_text("utf-8", "replace")[-3000:] if self.log.exists() else ""
 
 
+Started = TypeVar("Started", bound=Process)
+
+
+@contextmanager
+def running(process: Started) -> Iterator[Started]:
+    """Start a process, and stop it in the end."""
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
 @dataclass
 class Postgres(Process):
     """A PostgreSQL server with one empty database."""
@@ -183,8 +209,6 @@ def postgres_programs() -> Path:
 def postgres(folder: Path) -> Iterator[Postgres]:
     """A PostgreSQL server with its files in a folder of its own; root hands it to the account `postgres`."""
     programs = postgres_programs()
-    import tempfile
-
     user = None
     if os.geteuid() == 0:
         user = "postgres" if any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody"
@@ -215,11 +239,24 @@ def postgres(folder: Path) -> Iterator[Postgres]:
             ready=lambda: subprocess.run(ask, capture_output=True).returncode == 0,
             url=f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres",
         )  # fmt: skip
-        server.start()
-        try:
+        with running(server):
             yield server
-        finally:
-            server.stop()
+
+
+def with_tables(prefect_home: Path) -> None:
+    """Make a home of Prefect's with an empty database that has its tables: to make them takes ten seconds, so it
+    is done once, for all processes of one run of the tests."""
+    made = Path(os.environ["SHARED_BY_THE_TESTS"]) / "prefect"
+    made.mkdir(exist_ok=True)
+    with (made / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "done").exists():
+            command = [str(BIN / "prefect"), "server", "database", "upgrade", "--yes"]
+            subprocess.run(command, env=environment(PREFECT_HOME=str(made)), check=True, capture_output=True)
+            (made / "done").touch()
+    prefect_home.mkdir(parents=True, exist_ok=True)
+    for path in made.glob("prefect.db*"):
+        shutil.copy(path, prefect_home)
 
 
 @contextmanager
@@ -228,6 +265,8 @@ def prefect_server(folder: Path, database_url: str | None = None, **settings: st
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
     own = {"PREFECT_HOME": str(folder / "prefect")}
+    if database_url is None:
+        with_tables(folder / "prefect")
     if database_url:
         own["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database_url
 
@@ -242,11 +281,8 @@ def prefect_server(folder: Path, database_url: str | None = None, **settings: st
         command=[str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         env=environment(**own, **settings), log=folder / "server.log", ready=answers, api=api,
     )  # fmt: skip
-    server.start()
-    try:
+    with running(server):
         yield server
-    finally:
-        server.stop()
 
 
 @contextmanager
@@ -257,8 +293,5 @@ def worker(server: PrefectServer, pool: str, folder: Path, **settings: str) -> I
         command=[str(BIN / "prefect"), "worker", "start", "--pool", pool],
         env=server.reach(**settings), log=folder / "worker.log",
     )  # fmt: skip
-    hands.start()
-    try:
+    with running(hands):
         yield hands
-    finally:
-        hands.stop()

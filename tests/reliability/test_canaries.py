@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +12,8 @@ import pytest
 from schemas.export import TEXT_COLUMNS
 from tests.home import HEADERS, table
 from tests.reliability import test_flow
-from tests.reliability.test_flow import ROOT, run
+from tests.reliability.killable import Killable
+from tests.reliability.servers import run
 
 #: a Prefect server, for the home of this module
 server = test_flow.server
@@ -42,7 +42,6 @@ RUN = """
 import sys
 from unittest.mock import patch
 import deltalake, pandera.polars as pa, polars
-sys.path.insert(0, ".")
 from flows.ingest import ingest
 from flows.quiet import StageFailed
 from prefect import Task
@@ -108,16 +107,24 @@ def around(said: bytes) -> list[bytes]:
     return [said[max(0, m.start() - 200) : m.end() + 60] for m in re.finditer(MARK.encode(), said)][:3]
 
 
-def attempt(home: Path, env: dict[str, str], sabotage: str) -> str:
-    code = RUN.format(text=f"{MARK} quoted by an error", sabotage=sabotage)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
-    return done.stdout + done.stderr
-
-
-def test_a_run_over_marked_exports_says_none_of_it(home: Path, server: dict[str, str]) -> None:
+@pytest.fixture(scope="module")
+def forking(
+    home: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Killable]:
+    """Runs the real flow, each time in a process of its own."""
     env = server | {"TMPDIR": str(home / "temporary"), "PREFECT_LOGGING_LEVEL": "DEBUG"}
+    made = Killable(env, tmp_path_factory.mktemp("forking") / "log")
+    yield made
+    made.end()
+
+
+def attempt(forking: Killable, folder: Path, sabotage: str) -> str:
+    return forking.code(folder / "run.py", RUN.format(text=f"{MARK} quoted by an error", sabotage=sabotage))
+
+
+def test_a_run_over_marked_exports_says_none_of_it(home: Path, forking: Killable, tmp_path: Path) -> None:
     fill(home, 0)
-    said = attempt(home, env, "patch('os.nice')")
+    said = attempt(forking, tmp_path, "patch('os.nice')")
     assert "went through" in said, said
     exports = pl.read_parquet(home / "outputs" / "exports" / "**" / "*.parquet")
     assert len(exports) == 4
@@ -129,11 +136,10 @@ def test_a_run_over_marked_exports_says_none_of_it(home: Path, server: dict[str,
 
 @pytest.mark.parametrize("what", SABOTAGE)
 def test_no_failure_of_a_stage_quotes_a_name_or_a_value(
-    home: Path, server: dict[str, str], what: str
+    home: Path, forking: Killable, tmp_path: Path, what: str
 ) -> None:
-    env = server | {"TMPDIR": str(home / "temporary"), "PREFECT_LOGGING_LEVEL": "DEBUG"}
     fill(home, 1 + list(SABOTAGE).index(what))
-    said = attempt(home, env, SABOTAGE[what])
+    said = attempt(forking, tmp_path, SABOTAGE[what])
     # what goes wrong while one export is read is that export's reason, and stops nothing
     of_one_export = what in ("polars in a stage", "a reader")
     assert ("went through" if of_one_export else "failed as it should") in said, said

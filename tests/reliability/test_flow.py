@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.reliability.servers import ROOT, prefect_server, run
+
 EXAMPLES = ROOT / "examples"
-BIN = Path(sys.executable).parent
 
 #: Texts of the examples that name a person, a sample, a file or a value.
 CANARIES = (
@@ -33,33 +27,6 @@ CANARIES = (
 )
 
 
-def environment(home: Path, **more: str) -> dict[str, str]:
-    """An environment for a home of its own, with Prefect's files in it."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_", "NEUROBALANCE_"))
-    }
-    own = {
-        "NEUROBALANCE_HOME": str(home),
-        "PREFECT_HOME": str(home / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "NEUROBALANCE_SETTLE_SECONDS": "0",
-    }
-    return kept | own | more
-
-
-def run(*command: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run one of the installed commands."""
-    done = subprocess.run(
-        [str(BIN / command[0]), *command[1:]], env=env, cwd=ROOT, capture_output=True, text=True
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deployed")
@@ -71,31 +38,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[dict[str, str]]:
-    """A Prefect server on a free port; gives the environment that reaches it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = environment(home, PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
-    with (home / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [str(BIN / "prefect"), "server", "start", "--port", str(port), "--no-ui"],
-            env=env,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(f"{env['PREFECT_API_URL']}/health", timeout=1).close()
-                    break
-                except OSError:
-                    time.sleep(0.5)
-            else:
-                pytest.fail("the Prefect server did not start")
-            yield env
-        finally:
-            process.terminate()
-            process.wait(30)
+    """A Prefect server with its database in the home; gives the environment that reaches it."""
+    with prefect_server(home) as running:
+        yield running.reach(NEUROBALANCE_HOME=str(home))
 
 
 @pytest.fixture(scope="module")

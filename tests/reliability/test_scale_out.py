@@ -12,9 +12,8 @@ import pytest
 
 from schemas.settings import Settings, SettingsError
 from tests.home import Home, same, table
-from tests.reliability.servers import ROOT, prefect_server
+from tests.reliability.servers import ROOT, prefect_server, run
 from tests.reliability.test_backfill import MENDED, MIXED, backfill
-from tests.reliability.test_flow import run
 from tests.reliability.test_publish import sent
 from tests.s3 import S3Server, free_ports
 
