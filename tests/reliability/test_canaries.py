@@ -122,6 +122,31 @@ def attempt(forking: Killable, folder: Path, sabotage: str) -> str:
     return forking.code(folder / "run.py", RUN.format(text=f"{MARK} quoted by an error", sabotage=sabotage))
 
 
+LOUD = """
+import tempfile
+from prefect import flow, get_run_logger
+with tempfile.NamedTemporaryFile("w", delete=False) as file:
+    file.write("{mark} written")
+@flow
+def loud():
+    get_run_logger().info("{mark} logged")
+    raise ValueError("{mark} raised")
+try:
+    loud()
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_what_a_flow_says_is_found_where_these_tests_look(
+    home: Path, forking: Killable, tmp_path: Path
+) -> None:
+    mark = "Zq7control"
+    assert f"{mark} raised" in forking.code(tmp_path / "loud.py", LOUD.format(mark=mark))
+    kept = said_of(home)
+    assert [how for how in ("written", "logged", "raised") if f"{mark} {how}".encode() not in kept] == []
+
+
 def test_a_run_over_marked_exports_says_none_of_it(home: Path, forking: Killable, tmp_path: Path) -> None:
     fill(home, 0)
     said = attempt(forking, tmp_path, "patch('os.nice')")
