@@ -52,11 +52,12 @@ def copy_of(base: Path, folder: Path) -> Home:
     return Home(folder)
 
 
-def assert_readable(home: Home) -> None:
-    """Whatever happened: each published file is whole."""
-    for path in home.outputs.rglob("*.parquet"):
-        if not path.name.startswith("."):
-            pq.read_table(path)
+def assert_readable(home: Home) -> int:
+    """Whatever happened: each published file is whole; how many there are."""
+    published = [path for path in home.outputs.rglob("*.parquet") if not path.name.startswith(".")]
+    for path in published:
+        pq.read_table(path)
+    return len(published)
 
 
 def assert_recovered(home: Home, expected: dict[str, pl.DataFrame]) -> None:
@@ -81,7 +82,7 @@ def test_a_storage_that_fails_at_any_point_is_healed_by_one_rerun(base, undistur
         home = copy_of(base, tmp_path / str(number))
         with faults.Points(number, faults.fail).watching(), pytest.raises(OSError, match="Input/output"):
             ingest(home.settings)
-        assert_readable(home)
+        assert assert_readable(home)
         if points[number] != "before unlink":  # what cannot be removed waits for the next upkeep
             assert not list(home.folder.rglob(f"{UNDER_WAY}*")), points[number]
         ingest(home.settings)
@@ -94,7 +95,7 @@ def test_a_process_that_dies_at_any_point_is_healed_by_one_rerun(base, undisturb
     for number in some(points, 8, seed=6):
         home = copy_of(base, tmp_path / str(number))
         assert ended([begun(faults.die_at, str(home.folder), number)]) == [9], points[number]
-        assert_readable(home)
+        assert assert_readable(home)
         ingest(home.settings)
         assert_recovered(home, expected)
         shutil.rmtree(home.folder)
@@ -124,7 +125,7 @@ def test_a_disk_without_room_leaves_the_old_outputs_and_says_so(base, undisturbe
     for size in sizes[:: len(sizes) // often(3, 9)]:
         home = copy_of(base, tmp_path / str(size))
         code, told = said(ingest_limited, str(home.folder), size)
-        assert_readable(home)
+        assert assert_readable(home)
         if code:
             failed += 1
             assert "mend the storage and run again" in told, told
@@ -166,7 +167,7 @@ def test_a_full_file_system_leaves_the_old_outputs_and_recovers_with_room(base, 
                     OSError, pl.exceptions.ComputeError
                 ):  # whether it fits is not the question
                     ingest(home.settings)
-            assert_readable(home)
+            assert assert_readable(home)
             ballast.unlink()
         ingest(home.settings)
         assert_recovered(home, expected)

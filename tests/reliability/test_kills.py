@@ -132,7 +132,7 @@ def test_killed_at_any_moment_of_ingest_or_backfill_a_rerun_ends_as_if_nothing_h
     told = killable.run(flow, home.folder, random.Random(seed).random() * undisturbed.seconds[flow])
     assert told.status == (0 if told.done else signal.SIGKILL)
     kills.note(flow, told)
-    assert_readable(home)
+    assert assert_readable(home)
     ingest(home.settings)
     backfill(home)
     assert_as_undisturbed(home, undisturbed)

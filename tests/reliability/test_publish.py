@@ -3,7 +3,6 @@ import shutil
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 from schemas import outputs
@@ -11,6 +10,7 @@ from tasks.bench import Bench
 from tasks.discover import Export
 from tests.home import Home, often, same, table
 from tests.reliability.forks import killed
+from tests.reliability.test_failures import assert_readable
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
@@ -228,7 +228,7 @@ def test_a_published_file_that_is_lost_or_torn_is_made_again(home, dataset):
 
 def take_in(folder: str) -> None:
     home = Home(Path(folder))
-    for content in sent():
+    for content in sent()[2:]:
         home.commit(home.archive("north", content))
         home.publish()
 
@@ -237,15 +237,16 @@ def test_killed_at_any_moment_the_next_run_heals(tmp_path):
     whole = Home(tmp_path / "whole")
     whole.ingest("north", *sent())
     expected = whole.comparable()
+    before = Home(tmp_path / "before")  # something is published already, which a kill may tear
+    shutil.copytree(whole.folder / "secrets", before.folder / "secrets")
+    before.ingest("north", *sent()[:2])
     shuffler = random.Random(11)
     at_work = 0
     for number in range(count := often(3, 40)):
         home = Home(tmp_path / str(number))
-        shutil.copytree(whole.folder / "secrets", home.folder / "secrets")
+        shutil.copytree(before.folder, home.folder, dirs_exist_ok=True)
         at_work += killed(shuffler.uniform(0.05, 1.2), take_in, str(home.folder))
-        for path in home.outputs.rglob("*.parquet"):
-            if not path.name.startswith("."):
-                pq.read_metadata(path)  # what is published is never torn
+        assert assert_readable(home) >= 6
         home.ingest("north", *sent())
         assert same(expected, home.comparable()) == []
         rows = home.ledger.open().all_rows("north").collect()
