@@ -124,11 +124,10 @@ def _main() -> None:
     gc.freeze()
     batches.EXPORTS_PER_BATCH = 2
     start = 0.0
-    for module in (stages, ingest, backfill):
-        for task in vars(module).values():
-            if isinstance(task, Task) and not hasattr(task.fn, "announced"):
-                task.fn = _announced(task.name, task.fn, lambda: start)
-                task.fn.announced = True
+    modules = (stages, ingest, backfill)
+    tasks = {id(it): it for module in modules for it in vars(module).values() if isinstance(it, Task)}
+    for task in tasks.values():
+        task.fn = _announced(task.name, task.fn, lambda: start)
     ingest.leave_inbox = _announced("leave the inbox", ingest.leave_inbox, lambda: start)
     runs: dict[str, Callable] = {"ingest": ingest.ingest, "backfill": backfill.backfill}
     while line := sys.stdin.readline():
