@@ -15,6 +15,7 @@ import errno
 import random
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
@@ -181,6 +182,18 @@ class Ledger(Files):
             number = item.name.rsplit("/", 1)[1][:20]
             if number.isdigit() and int(number) < snapshot.version:
                 self.store.delete(item.name)
+        self.drop_unfinished(datetime.now(UTC))
+
+    def drop_unfinished(self, before: datetime) -> int:
+        """Remove log entries that were begun before `before` and never became one, because their writer was
+        killed; how many."""
+        entries = self.store.items(f"{FOLDER}/_delta_log")
+        # so the libraries below delta-rs call what they have not yet renamed
+        left = [item for item in entries if "#" in item.name or item.name.endswith(".tmp")]
+        left = [item for item in left if item.modified < before]
+        for item in left:
+            self.store.delete(item.name)
+        return len(left)
 
     def _append(
         self, snapshot: Snapshot, actions: list[AddAction | RemoveAction], transactions: list[Transaction]

@@ -77,9 +77,11 @@ class Files:
     def rewritten(self, frame: pl.DataFrame, kind: str, edition: int) -> Stood:
         """Stage rows or receipts that a swap is to put in the place of others."""
         if kind == "result":
-            return Stood(kind, edition, self.stage(frame))
-        ordered = frame.select(list(RECEIPT_SCHEMA)).sort("recorded_at", "export")
-        return Stood(kind, edition, Staged(self.write(ordered), frozenset(), count(ordered)))
+            # unlike what an export brings, this is written once and read for years
+            ordered = frame.sort("month", "sample_key", maintain_order=True)
+            return Stood(kind, edition, self.stage(ordered))
+        receipts = frame.select(list(RECEIPT_SCHEMA)).sort("recorded_at", "export")
+        return Stood(kind, edition, Staged(self.write(receipts), frozenset(), count(receipts)))
 
     def action(
         self, path: str, lab: str, kind: str, edition: int, statistics: str, data_change: bool = True

@@ -58,7 +58,7 @@ def maintain(settings: Settings, keep_days: int = KEPT_DAYS, now: datetime | Non
         _compact(ledger, lab, done)
     done.version = ledger.checkpoint()
     done.removed = remove_unnamed(ledger, keep_days * 24, before)
-    done.swept = settings.store.sweep(before)
+    done.swept = settings.store.sweep(before) + ledger.drop_unfinished(before)
     return done
 
 

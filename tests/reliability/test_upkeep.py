@@ -97,6 +97,18 @@ def test_staged_files_that_no_commit_names_go_after_a_day_and_not_before(home):
     assert len(content(home)[0]) == 2
 
 
+def test_log_entries_that_were_never_finished_go_after_a_day_and_not_before(home):
+    small_commits(home, 1)
+    log = "ledger/_delta_log"
+    left = {f"{log}/{version:020d}.json#1" for version in (1, 7)} | {f"{log}/_commit_left.json.tmp"}
+    for name in left:
+        write(home.settings.store, name, lambda path: path.write_bytes(b"half"))
+    assert maintain(home.settings).swept == 0
+    assert maintain(home.settings, now=datetime.now(UTC) + LATER).swept == len(left)
+    assert left.isdisjoint(item.name for item in home.settings.store.items(log))
+    assert len(content(home)[0]) == 1
+
+
 @pytest.mark.in_a_folder
 def test_what_killed_processes_left_is_swept_wherever_it_stands_and_what_is_new_stays(home):
     small_commits(home, 1)
