@@ -7,5 +7,5 @@ import os
 # place to allocate from for each core, instead of four, needs a sixth less memory.
 os.environ.setdefault(
     "_RJEM_MALLOC_CONF",
-    f"background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:-1,narenas:{os.cpu_count() or 1}",
+    f"background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:10000,narenas:{os.cpu_count() or 1}",
 )
