@@ -50,12 +50,15 @@ class Portion:
 
 
 def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list[Portion]:
-    """Stale months (with their editions) in portions of about `size` rows, so that memory stays flat."""
+    """Stale months (with their editions) in portions of about `size` rows, so that memory stays flat.
+
+    extents: as `extents` gives them."""
     counts = dict(extents.group_by("month").agg(pl.col("rows").sum()).iter_rows())
     out: list[Portion] = []
     filled = 0
     for month in sorted(stale):
-        rows = counts.get(month, 0)
+        # what has no month is quarantined: no sample of it is computed
+        rows = counts.get(month, 0) if month != UNDATED else 0
         if not out or filled + rows > size:
             # up to twice the size at once: what is divided takes the way over temporary files
             out.append(Portion({}, 1 if rows <= 2 * size else math.ceil(rows / size)))

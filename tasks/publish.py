@@ -17,6 +17,7 @@ from functools import partial
 
 import polars as pl
 import pyarrow.parquet as pq
+from pyarrow import ArrowInvalid
 
 from schemas import outputs
 from schemas.catalogue import Catalogue
@@ -86,17 +87,25 @@ class Publisher:
         for name in names:
             if (name, editions) in self._found_fresh:
                 continue
-            try:
-                with self.settings.store.open(name) as file:
-                    said = pq.read_schema(file).metadata or {}
-            except FileNotFoundError:
-                return False
+            said = self._said_by(name)
             if said.get(b"neurobalance.editions") != editions.encode():
                 return False
             if said.get(b"neurobalance.built_with") != built_with.encode():
                 return False
             self._found_fresh.add((name, editions))
         return True
+
+    def _said_by(self, name: str) -> dict[bytes, bytes]:
+        """The metadata of a published file; nothing where it is missing or torn."""
+        try:
+            with self.settings.store.open(name) as file:
+                return pq.read_schema(file).metadata or {}
+        except FileNotFoundError:
+            return {}
+        except (ArrowInvalid, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the storage failed; what PyArrow says of bytes that are no Parquet has no number
+            return {}
 
     def _stale_months(self, lab: str, receipts: pl.DataFrame) -> dict[str, str]:
         """Month -> the editions it must be built from, for the months that are not."""

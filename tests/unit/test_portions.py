@@ -50,3 +50,9 @@ def test_each_month_is_in_one_portion_and_portions_are_small(counts, size):
         assert sum(counts[month] > 0 for month in portion.months) == 1 or rows <= size
         assert rows / portion.parts <= 2 * size
         assert portion.parts == 1 or rows / (portion.parts - 1) > size, "no more parts than needed"
+
+
+def test_what_has_no_month_fills_no_portion():
+    found = pl.DataFrame({"sample": [1, 1], "month": ["2024-01", UNDATED], "rows": [5, 1000]})
+    (portion,) = portions(dict.fromkeys(["2024-01", UNDATED], "editions"), found, 10)
+    assert (portion.months, portion.parts) == (["2024-01", UNDATED], 1)
