@@ -148,6 +148,7 @@ def _built(rows: Mapping[str, list[Row]]) -> Catalogue:
     specimen_names: dict[str, str] = {}
     for row in rows["specimens.csv"]:
         _known(row, "form_of", specimens)
+        _refuse_circle(row, specimens)
         for text in (row.values["id"], row.values["name"]):
             _put(specimen_names, row, text, row.values["id"])
     for row in rows["specimen_synonyms.csv"]:
@@ -197,6 +198,17 @@ def _known(row: Row, column: str, known: Mapping[str, object]) -> None:
     for found in _parts(row.values[column]):
         if found not in known:
             raise CatalogueError(f"{row.origin}: {column} names {found}, which does not exist; add it first")
+
+
+def _refuse_circle(row: Row, specimens: Mapping[str, Specimen]) -> None:
+    """Refuse a specimen that is a form of itself, by whatever way."""
+    above = specimens[row.values["id"]].form_of
+    for _ in specimens:
+        if above == row.values["id"]:
+            raise CatalogueError(
+                f"{row.origin}: form_of leads back to {above}; leave it empty in one of them"
+            )
+        above = specimens[above].form_of if above in specimens else None
 
 
 def _put(table: dict[str, str], row: Row, text: str, found: str) -> None:

@@ -7,6 +7,7 @@ that no text means two things) is checked where the catalogue is built.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,13 +16,14 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from schemas.catalogue import CatalogueError, Row, read_rows
+from schemas.outputs import COLUMNS_OF_SAMPLES
 
 _ID = r"^[a-z][a-z0-9_]*$"
 _IDS = r"^[a-z][a-z0-9_]*(\|[a-z][a-z0-9_]*)*$"
 _MAYBE_ID = r"^([a-z][a-z0-9_]*)?$"
 _MAYBE_IDS = r"^([a-z][a-z0-9_]*(\|[a-z][a-z0-9_]*)*)?$"
 _TEXT = r"\S"
-_FRACTION = r"^([0-9]+/[1-9][0-9]*|[0-9]*[1-9][0-9]*(\.[0-9]+)?|0\.0*[1-9][0-9]*)$"
+_FRACTION = r"^([0-9]*[1-9][0-9]*/[1-9][0-9]*|[0-9]*[1-9][0-9]*(\.[0-9]+)?|0\.0*[1-9][0-9]*)$"
 _WORDS = r"^([a-z][a-z -]*(\|[a-z][a-z -]*)*)?$"
 _BASES = (
     "per_volume|per_creatinine|per_wet_mass|per_protein|per_platelets|per_hour|per_24h|"
@@ -271,9 +273,9 @@ def checked_rows(added: Mapping[str, bytes], built_in: Mapping[str, list[Row]]) 
         try:
             rows = read_rows(name, content)
         except UnicodeDecodeError:
-            rows = None
-        if rows is None:
-            raise CatalogueError(f"{name}: not UTF-8; save it as CSV in UTF-8")
+            raise CatalogueError(f"{name}: not UTF-8; save it as CSV in UTF-8") from None
+        except csv.Error as error:
+            raise CatalogueError(f"{name}: no CSV: {error}; save it as CSV in UTF-8") from None
         essential, columns = CONTRACTS[name][1], columns_of(name)
         complete = []
         for row in rows:
@@ -284,6 +286,9 @@ def checked_rows(added: Mapping[str, bytes], built_in: Mapping[str, list[Row]]) 
             check_rows(name, complete)
             out[name] = complete
     _refuse_redefined_units(out, built_in)
+    for row in out.get("metrics.csv", ()):
+        if row.values["id"] in COLUMNS_OF_SAMPLES:
+            raise CatalogueError(f"{row.origin}: {row.values['id']} is a column of panels; choose another id")
     return out
 
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -18,46 +17,26 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.export import TEXT_COLUMNS, is_codec
+from schemas.export import TEXT_COLUMNS
+from schemas.layout_checks import (
+    AnalyteHeader,
+    CellPattern,
+    Codec,
+    HeadPattern,
+    Limits,
+    OurColumn,
+    Timezone,
+    UnitHeader,
+    known_language,
+    polars_pattern,
+    readable_formats,
+)
 from schemas.layout_errors import LayoutError, LayoutFile, mend, said_by
 from schemas.toml_lines import KeyPath
 
 __all__ = ["BUILT_IN", "Layout", "LayoutError", "load_layouts"]
 
 BUILT_IN = Path(__file__).parent / "layouts"
-
-
-def has_clock(form: str) -> bool:
-    """Whether a strptime format reads a time of day."""
-    return any(mark in form for mark in ("%H", "%k", "%I", "%l", "%T", "%R", "%X", "%r", "%c"))
-
-
-def known_timezone(name: str | None) -> str | None:
-    """`name` where it is an IANA time zone; raises ValueError."""
-    if name is not None:
-        try:
-            ZoneInfo(name)
-        except Exception:
-            raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin") from None
-    return name
-
-
-def known_column(name: str) -> str:
-    """`name` where it is a column that a layout can fill; raises ValueError."""
-    if name not in TEXT_COLUMNS or name in ("raw", "defect"):
-        there = [column for column in TEXT_COLUMNS if column not in ("raw", "defect")]
-        raise ValueError(f"there is no column {name!r}; there are {', '.join(there)}")
-    return name
-
-
-def known_codec(name: str | None) -> str | None:
-    """`name` where Python knows an encoding of text that is called so; raises ValueError."""
-    if name is not None and not is_codec(name):
-        raise ValueError(f"{name!r} is no encoding that Python knows, such as utf-8, cp1252 or utf-16")
-    return name
-
-
-OurColumn = Annotated[str, AfterValidator(known_column)]
 
 
 class Part(BaseModel):
@@ -69,7 +48,7 @@ class Part(BaseModel):
 class Detect(Part):
     """By what an export is recognised, from the head of its content only."""
 
-    starts: str | None = Field(None, description="regular expression that the first lines must match")
+    starts: HeadPattern = Field(None, description="regular expression that the first lines must match")
     headers: tuple[str, ...] = Field(
         (), description="headers that must all be there, in any order; `A | B` asks for either"
     )
@@ -91,15 +70,11 @@ class Values(Part):
         description="below the lower limit",
     )
     above: tuple[str, ...] = Field((">ULOQ", ">ULQ", "ALQ", "AQL"), description="above the upper limit")
-    lloq: dict[str, float] = Field(
-        {}, description="analyte id -> lower limit in the unit of its results, undiluted"
-    )
-    uloq: dict[str, float] = Field(
-        {}, description="analyte id -> upper limit in the unit of its results, undiluted"
-    )
+    lloq: Limits = Field({}, description="analyte id -> lower limit in the unit of its results, undiluted")
+    uloq: Limits = Field({}, description="analyte id -> upper limit in the unit of its results, undiluted")
     zero_is_not_detected: bool = Field(False, description="0 means not detected")
     rel_sd: Literal["percent", "fraction"] = Field("percent", description="how rel_sd is written")
-    parts: str | None = Field(
+    parts: CellPattern = Field(
         None,
         description="regular expression for cells that hold more than the value (`12.3 nM`), with the group "
         "value and the groups unit or before: what stands behind or before the value is its unit",
@@ -115,47 +90,25 @@ class Values(Part):
 class Times(Part):
     """How times are written."""
 
-    formats: tuple[str, ...] = Field((), description="strptime formats tried after ISO 8601, in order")
-    timezone: Annotated[str | None, AfterValidator(known_timezone)] = Field(
-        None, description="IANA name for clock times without an offset"
+    formats: Annotated[tuple[str, ...], AfterValidator(readable_formats)] = Field(
+        (), description="strptime formats tried after ISO 8601, in order"
     )
-    locale: str = Field("en", description="language of month names, for example de or fr")
+    timezone: Timezone = Field(None, description="IANA name for clock times without an offset")
+    locale: Annotated[str, AfterValidator(known_language)] = Field(
+        "en", description="language of month names, for example de or fr"
+    )
     source: tuple[Literal["collected", "acquired", "reported"], ...] = Field(
         ("collected",), min_length=1, description="which times may stand for the collection, in order"
     )
-
-    @field_validator("formats")
-    @classmethod
-    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        import polars as pl
-
-        for form in value:
-            tried = pl.Series(["x"]).str
-            try:
-                tried.to_datetime(form, strict=False) if has_clock(form) else tried.to_date(
-                    form, strict=False
-                )
-            except pl.exceptions.PolarsError:
-                raise ValueError(f"{form!r} is no format that gives a day, such as %d.%m.%Y %H:%M") from None
-        return value
-
-    @field_validator("locale")
-    @classmethod
-    def _known_language(cls, value: str) -> str:
-        from babel import Locale, UnknownLocaleError
-
-        try:
-            Locale.parse(value.replace("-", "_"))
-        except (UnknownLocaleError, ValueError):
-            raise ValueError(f"{value!r} is no language such as de or fr") from None
-        return value
 
 
 class RoleRule(Part):
     """Rows whose `column` matches `matches` have the role `role`, whatever the export says."""
 
     column: str = Field(description="one of our columns, for example sample or analyte")
-    matches: str = Field(description="regular expression, found anywhere, without regard to case")
+    matches: Annotated[str, AfterValidator(polars_pattern)] = Field(
+        description="regular expression, found anywhere, without regard to case"
+    )
     role: Literal["sample", "qc", "calibrator", "blank", "internal standard", "qualifier"]
 
     @field_validator("column")
@@ -165,27 +118,16 @@ class RoleRule(Part):
             raise ValueError(f"there is no column {value!r}; there are {', '.join(TEXT_COLUMNS)}")
         return value
 
-    @field_validator("matches")
-    @classmethod
-    def _is_an_expression(cls, value: str) -> str:
-        import polars as pl
-
-        try:
-            pl.Series([""]).str.contains(f"(?i){value}")
-        except pl.exceptions.ComputeError:
-            raise ValueError("no regular expression of the kind that Polars reads (no look-around)") from None
-        return value
-
 
 class Wide(Part):
     """One row per sample, one column per analyte."""
 
-    header: str | None = Field(
+    header: UnitHeader = Field(
         None,
         description="regular expression with groups analyte and unit for headers such as `Dopamine (nmol/L)`",
     )
     every: bool = Field(False, description="every header that `header` matches is an analyte's, known or not")
-    rel_sd: str | None = Field(
+    rel_sd: AnalyteHeader = Field(
         None, description="regular expression with the group analyte for headers such as `Glu %SD`"
     )
     units: dict[str, str] = Field(
@@ -233,10 +175,10 @@ class Layout(Part):
     )
     labs: tuple[str, ...] = Field((), description="labs it is for; empty: any lab")
     detect: Detect = Detect()
-    encoding: Annotated[str | None, AfterValidator(known_codec)] = Field(
-        None, description="Python codec name; unset: what the bytes prove"
+    encoding: Codec = Field(None, description="Python codec name; unset: what the bytes prove")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="one character; unset: what the head proves"
     )
-    delimiter: str | None = Field(None, description="one character; unset: what the head proves")
     whole_last_line: bool = Field(
         False, description="tables whose last line has no line end are whole: its last cell is read as it is"
     )

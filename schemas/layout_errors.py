@@ -99,6 +99,10 @@ def mend(error: Mapping[str, Any], root: type[BaseModel]) -> str:
         return f"there is no such key{misplaced or meant}"
     if error["type"] == "missing":
         return "this key is missing"
+    if error["type"] == "model_type":
+        return "this is a table of keys"
+    if error["type"] == "tuple_type":
+        return 'write a list, such as ["one"]'
     return text + misplaced
 
 

@@ -63,6 +63,8 @@ _SAMPLE = (
     Column("time_precision", pl.String, "clock or day"),
     Column("time_source", pl.String, "collected, or acquired or reported where the layout allows it"),
 )
+#: in panels, the ids of the metrics stand beside them
+COLUMNS_OF_SAMPLES = frozenset(column.name for column in _SAMPLE)
 
 _RESULTS = (
     *_SAMPLE,

@@ -12,7 +12,8 @@ from functools import cache
 
 import polars as pl
 
-from schemas.layout import Layout, Times, has_clock
+from schemas.layout import Layout, Times
+from schemas.layout_checks import has_clock
 
 _ISO = (
     r"^(?P<day>\d{4}-\d{2}-\d{2})"

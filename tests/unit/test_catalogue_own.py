@@ -154,3 +154,25 @@ def test_the_built_in_catalogue_is_quick_and_loads_nothing_heavy() -> None:
         assert heavy.strip() == "set()"
         best = min(best, float(spent))
     assert best < 0.15
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("metrics.csv", "id,name,formula,specimens\nmonth,Our month,dopamine/gaba,urine\n", "row 2: month is a column"),
+        ("unit_amounts.csv", "ucum,kind,factor\nfoo,mass,0/5\n", "row 2: factor must be"),
+        ("metrics.csv", f"id,name,formula,specimens\nx_y,{'a' * 200_000},dopamine/gaba,urine\n", "metrics.csv: no CSV"),
+        (
+            "specimens.csv",
+            "id,name,compartment,matrix,form_of,bases,description\n"
+            "one,Our one,peripheral,blood,two,per_volume,x\ntwo,Our two,peripheral,blood,one,per_volume,x\n",
+            "row 2: form_of leads back to one",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_fail_later_is_refused_when_it_is_loaded(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
+    with pytest.raises(CatalogueError) as failed:
+        with_own(tmp_path, name, text)
+    assert says in str(failed.value)

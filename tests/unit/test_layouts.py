@@ -93,6 +93,17 @@ def test_a_lab_extends_a_built_in_layout(tmp_path: Path) -> None:
         ('[[roles]]\ncolumn = "sample"\nmatches = "(?=x)"\nrole = "qc"', "regular expression"),
         ('[values]\ndecimal = ","\nthousands = ","', "one mark"),
         ('[samples]\nmethods = ["LC-MS", "LC-MS"]', "twice"),
+        ('[detect]\nstarts = "("', "detect.starts: no regular expression"),
+        ('[wide]\nheader = "("', "wide.header: no regular expression"),
+        ('[wide]\nheader = "(?P<analyte>.*)"', "wide.header: it needs the groups analyte, unit"),
+        ('[wide]\nrel_sd = "SD"', "wide.rel_sd: it needs the group analyte"),
+        ('[values]\nparts = "(?P<value>"', "values.parts: no regular expression"),
+        ('[values]\nparts = "(.*)"', "values.parts: it needs the group value"),
+        ("[values]\nlloq = { dopamine = -1 }", "values.lloq.dopamine: "),
+        ("[values]\nuloq = { dopamine = nan }", "values.uloq.dopamine: "),
+        ('delimiter = ";;"', "delimiter: "),
+        ('delimiter = ""', "delimiter: "),
+        ('labs = "north"', 'labs: write a list, such as ["one"]'),
     ],
 )
 def test_a_layout_that_would_fail_on_every_file_is_refused_when_it_is_loaded(
