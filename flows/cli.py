@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows import replay, upkeep
-from flows.options import AT_THE_TERMINAL, DATA, Home, LabName, WrongUsage, environment_for, settings_for
+from flows.options import (
+    AT_THE_TERMINAL,
+    DATA,
+    NO_SUCH_EXPORT,
+    ExportName,
+    Home,
+    LabName,
+    WrongUsage,
+    environment_for,
+    settings_for,
+)
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -84,20 +95,16 @@ def check(
 
 @app.command()
 def show(
-    export: Annotated[
-        str, typer.Argument(metavar="HASH", help="First characters (4 or more) of an export's hash.")
-    ],
-    rows: Annotated[int, typer.Option(help="How many quarantined rows to print at most.")] = 50,
+    export: ExportName,
+    rows: Annotated[int, typer.Option(min=0, help="How many quarantined rows to print at most.")] = 50,
     home: Home = DATA,
 ) -> None:
     """Show one export: its name, its receipt, and its quarantined rows with their text and reasons."""
     settings = settings_for(home)
     from flows import views
 
-    if len(export) < 4 or not set(export.lower()) <= set("0123456789abcdef"):
-        raise WrongUsage("give at least 4 hexadecimal characters of the hash", param_hint="HASH")
-    if not views.print_export(settings, export.lower(), rows):
-        raise WrongUsage("no export, or more than one, has a hash that starts so", param_hint="HASH")
+    if not views.print_export(settings, export, rows):
+        raise WrongUsage(NO_SUCH_EXPORT, param_hint="HASH")
 
 
 @app.command()
@@ -169,7 +176,7 @@ def layout_new(
     elif not settings.store.create(f"layouts/{name}.toml", text.encode()):
         raise WrongUsage("there is such a layout already; write another file", param_hint="--output")
     where = output or settings.store.url(f"layouts/{name}.toml")
-    typer.echo(f"Written: {where}\nFill the gaps, then: neurobalance check FILE --lab {lab}")
+    typer.echo(f"Written: {where}\nFill the gaps, then: neurobalance check FILE --lab {shlex.quote(lab)}")
 
 
 @app.command()

@@ -90,7 +90,8 @@ def draft(settings: Settings, source: Source) -> tuple[str, str]:
     lab = source.export.lab
     reading = bench.reading_of(source)
     fits = reading.layout.name if reading.layout else "table"
-    name = re.sub(r"[^a-z0-9]+", "-", fits if fits.startswith(lab) else f"{lab}-{fits}".lower()).strip("-")
+    own = reading.layout is not None and lab in reading.layout.labs
+    name = fits if own else re.sub(r"[^a-z0-9]+", "-", f"{lab}-{fits}".lower()).strip("-")
     lines = [
         "# A draft: what is written out was found in the file, what stands behind # waits for you.",
         "# `neurobalance check FILE --lab LAB` tells at any time what the layout makes of a file.",
@@ -101,7 +102,12 @@ def draft(settings: Settings, source: Source) -> tuple[str, str]:
     if reading.layout is None:
         lines += _unknown(bench, source.path, reading.reason or "no layout fits")
     else:
-        lines += _known(reading.layout.name, _look(bench, source, reading))
+        lines += [
+            f"# {name} reads this file already; add to it what it lacks"
+            if own
+            else f"extends = {json.dumps(fits)}"
+        ]
+        lines += _known(_look(bench, source, reading))
     return name, "\n".join(lines) + "\n"
 
 
@@ -121,9 +127,9 @@ def _unknown(bench: Bench, path: Path, reason: str) -> list[str]:
     return lines
 
 
-def _known(parent: str, found: Found) -> list[str]:
+def _known(found: Found) -> list[str]:
     account, rows = found.account, max(found.rows, 1)
-    lines = [f"extends = {json.dumps(parent)}", "", f"# rows {found.rows}, accepted {account.accepted}"]
+    lines = ["", f"# rows {found.rows}, accepted {account.accepted}"]
     lines += [f"# {count} of {rows}: {reason}" for reason, count in found.reasons.most_common()]
     if account.reason:
         lines += [f"# the file as a whole: {account.reason}"]

@@ -20,6 +20,14 @@ Home = Annotated[
     ),
 ]
 LabName = Annotated[str | None, typer.Option("--lab", help="Name of the lab.")]
+ExportName = Annotated[
+    str,
+    typer.Argument(
+        metavar="HASH",
+        help="First characters (4 or more) of an export's hash; LAB/HASH where two labs sent the same bytes.",
+    ),
+]
+NO_SUCH_EXPORT = "give at least 4 characters of the hash, so many that one export has it; LAB/HASH where two labs sent the same bytes"
 DATA = "data"
 #: Seconds after which a file in the inbox is at rest, for somebody who has just put it there and waits.
 AT_THE_TERMINAL = "1"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.options import DATA, Home, LabName, WrongUsage, settings_for
+from flows.options import DATA, NO_SUCH_EXPORT, ExportName, Home, LabName, WrongUsage, settings_for
 
 if TYPE_CHECKING:
     from schemas.settings import Settings
@@ -66,9 +66,7 @@ def _run_backfill(settings: Settings, choice: Choice, dry_run: bool) -> None:
 
 @app.command()
 def withdraw(
-    export: Annotated[
-        str, typer.Argument(metavar="HASH", help="First characters (4 or more) of an export's hash.")
-    ],
+    export: ExportName,
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why; it stays in the ledger and `show` tells it.")
     ] = None,
@@ -84,15 +82,14 @@ def withdraw(
     settings = settings_for(home)
     from flows.views import find_export
 
-    receipt = find_export(settings, export.lower())
+    receipt = find_export(settings, export)
     if receipt is None:
-        raise WrongUsage(
-            "give at least 4 characters of the hash, so many that one export has it", param_hint="HASH"
-        )
+        raise WrongUsage(NO_SUCH_EXPORT, param_hint="HASH")
     typer.echo(_taken_in_again(settings, receipt) if undo else _taken_back(settings, receipt, str(reason)))
 
 
 def _taken_back(settings: Settings, receipt: dict, reason: str) -> str:
+    from flows.views import name_for
     from tasks.bench import Bench
     from tasks.discover import Export
     from tasks.publish import Publisher
@@ -105,7 +102,7 @@ def _taken_back(settings: Settings, receipt: dict, reason: str) -> str:
     return (
         f"{export.short} is withdrawn: {receipt['accepted_rows']} accepted rows count no longer; "
         f"months published: {len(months)}.\nTo take it in again: "
-        f"neurobalance withdraw {export.sha256[:12]} --undo"
+        f"neurobalance withdraw {name_for(settings, receipt)} --undo"
     )
 
 

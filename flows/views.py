@@ -91,18 +91,27 @@ def receipts_table(receipts: pl.DataFrame) -> Table:
     return made
 
 
-def find_export(settings: Settings, start: str) -> dict | None:
-    """The receipt of the export whose hash starts so (4 characters or more); None where none or several do."""
+def find_export(settings: Settings, said: str) -> dict | None:
+    """The receipt of the export that is called so: the first characters of its hash (4 or more), where two labs
+    sent the same bytes behind the lab and a slash. None where that is none or several."""
+    lab, _, start = said.rpartition("/")
     ledger = Ledger(settings.store)
     if len(start) < 4 or not ledger.exists():
         return None
-    found = ledger.open().receipts().filter(pl.col("export").str.starts_with(start))
+    receipts = ledger.open().receipts(lab or None)
+    found = receipts.filter(pl.col("export").str.starts_with(start.lower()))
     return found.to_dicts()[0] if len(found) == 1 else None
 
 
-def print_export(settings: Settings, start: str, limit: int) -> bool:
-    """One export with its name, receipt, and quarantined rows; False where the hash names none or several."""
-    receipt = find_export(settings, start)
+def name_for(settings: Settings, receipt: dict) -> str:
+    """How an export is called on the command line, see `find_export`."""
+    short = receipt["export"][:12]
+    return short if find_export(settings, short) else shlex.quote(f"{receipt['lab']}/{short}")
+
+
+def print_export(settings: Settings, said: str, limit: int) -> bool:
+    """One export with its name, receipt, and at most `limit` quarantined rows; False where `find_export` finds none."""
+    receipt = find_export(settings, said)
     if receipt is None:
         return False
     made = table(f"Export {receipt['export'][:12]} of lab {escape(receipt['lab'])}", "what", "")
@@ -130,7 +139,9 @@ def print_export(settings: Settings, start: str, limit: int) -> bool:
     if receipt["quarantined_rows"] or receipt["reason"]:
         console.print(f"\n{once_mended(receipt['lab'])}")
     elif receipt["action"] == WITHDRAWN:
-        console.print(f"\nTo take it in again: neurobalance withdraw {receipt['export'][:12]} --undo")
+        console.print(
+            f"\nTo take it in again: neurobalance withdraw {escape(name_for(settings, receipt))} --undo"
+        )
     return True
 
 
