@@ -21,9 +21,9 @@ from flows.runner import ByPrefect, Hands, in_order, task_runner
 from flows.stages import RETRIES, Run, publish_outputs, take_in
 from flows.tell import Artifacts, Teller, told_to
 from tasks import replay
+from tasks.archive import Export
 from tasks.batches import batches
 from tasks.choose import Choice, planned
-from tasks.discover import Export
 
 
 @task(name="choose", **RETRIES)

@@ -62,7 +62,7 @@ def ingest(
     os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", AT_THE_TERMINAL)
     settings = settings_for(home)
     from flows import views
-    from tasks.discover import archive
+    from tasks.archive import archive
 
     exports = []
     for file in files or []:

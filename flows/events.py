@@ -15,7 +15,7 @@ import polars as pl
 from prefect.events import emit_event
 
 from schemas.settings import Settings
-from tasks.discover import Export
+from tasks.archive import Export
 from tasks.folders import folder_name
 from tasks.silence import Silent
 

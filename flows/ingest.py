@@ -15,7 +15,8 @@ from flows.quiet import quiet
 from flows.report import counts_of, new_among, publish_artifacts, receipts_of
 from flows.runner import ByPrefect, task_runner
 from flows.stages import RETRIES, Run, known_labs, publish, take_in
-from tasks.discover import Export, Taken, archive_inbox, leave_inbox
+from tasks.archive import Export
+from tasks.discover import Taken, archive_inbox, leave_inbox
 from tasks.ledger import Ledger
 from tasks.replay import with_sizes
 from tasks.runs import noted

@@ -90,8 +90,8 @@ def withdraw(
 
 def _taken_back(settings: Settings, receipt: dict, reason: str) -> str:
     from flows.views import name_for
+    from tasks.archive import Export
     from tasks.bench import Bench
-    from tasks.discover import Export
     from tasks.publish import Publisher
     from tasks.takeback import withdraw as append_withdrawal
 

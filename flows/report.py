@@ -9,7 +9,7 @@ import polars as pl
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from schemas.settings import Settings
-from tasks.discover import Export
+from tasks.archive import Export
 from tasks.ledger import Ledger
 from tasks.validate import RULES
 

@@ -159,6 +159,5 @@ def _wait(process: subprocess.Popen, url: str) -> None:
 if __name__ == "__main__":
     from prefect import serve as work
 
-    # one run at a time: the flows share the machine, and the ledger asks for no more
     # one of each at a time: ingestion does not wait for a backfill
     work(*deployments(sys.argv[1]), limit=3, print_starting_message=False)

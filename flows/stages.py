@@ -17,9 +17,9 @@ from prefect import task
 from flows.quiet import StorageFailed, quiet
 from flows.runner import Hands, in_order
 from schemas.settings import Settings
+from tasks.archive import Export
 from tasks.batches import batches
 from tasks.bench import Bench
-from tasks.discover import Export
 from tasks.editions import Committed, Prepared
 from tasks.ledger import Ledger
 from tasks.prepare import prepare

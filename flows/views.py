@@ -16,8 +16,8 @@ from rich.table import Table
 
 from schemas.result import READ, WITHDRAWN
 from schemas.settings import Settings
+from tasks.archive import Arrival, Export
 from tasks.bench import Bench, Source
-from tasks.discover import Arrival, Export
 from tasks.judged import Account, judged
 from tasks.ledger import Ledger
 from tasks.validate import RULES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tasks.discover import Export
+from tasks.archive import Export
 
 #: Exports that are read and committed together: enough for a second of work or more.
 EXPORTS_PER_BATCH = 500

@@ -13,7 +13,7 @@ from schemas.layout import Layout, load_layouts
 from schemas.settings import Lab, Settings
 from schemas.store import local_folder
 from tasks import readers
-from tasks.discover import Arrival, Export, archived_name, arrival
+from tasks.archive import Arrival, Export, archived_name, arrival
 from tasks.standardise import VERSION
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from schemas.result import READ, RECEIPT_SCHEMA
-from tasks.discover import Export
+from tasks.archive import Export
 from tasks.snapshot import newest_of
 
 

@@ -25,7 +25,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from schemas.result import LEDGER_PARTITIONS, LEDGER_SCHEMA, UNDATED
 from schemas.settings import SettingsError
 from schemas.store import Folder, private_folder
-from tasks.discover import Export
+from tasks.archive import Export
 from tasks.editions import Committed, Prepared, decided, receipts_of, touched
 from tasks.snapshot import FOLDER, Snapshot, scan_files
 from tasks.staged import Files, Staged, Stood, count

@@ -8,8 +8,8 @@ import polars as pl
 
 from schemas.result import READ
 from tasks.ahead import ahead
+from tasks.archive import Export
 from tasks.bench import Bench
-from tasks.discover import Export
 from tasks.editions import Prepared
 from tasks.judged import Work, judged_together
 from tasks.ledger import Ledger

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from schemas.settings import Settings
+from tasks.archive import Export, NotArchived, archived_name
 from tasks.bench import Bench
 from tasks.choose import ARCHIVED_SCHEMA, Choice, chosen
-from tasks.discover import Export, NotArchived, archived_name
 from tasks.folders import folder_name, lab_of
 from tasks.ledger import Ledger
 

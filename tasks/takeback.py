@@ -7,7 +7,7 @@ import uuid
 
 from schemas.result import WITHDRAWN
 from schemas.settings import Settings
-from tasks.discover import Export
+from tasks.archive import Export
 from tasks.editions import Prepared
 from tasks.ledger import Ledger
 

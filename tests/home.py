@@ -14,8 +14,8 @@ import polars as pl
 from schemas import outputs
 from schemas.settings import Settings
 from schemas.store import read, write
+from tasks.archive import Export, archive
 from tasks.bench import Bench
-from tasks.discover import Export, archive
 from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.publish import Publisher

@@ -10,9 +10,10 @@ from flows.runner import Plainly
 from flows.stages import Run
 from flows.tell import told_to
 from schemas.settings import Settings
+from tasks.archive import Export
 from tasks.bench import Bench
 from tasks.choose import Choice
-from tasks.discover import Export, archive_inbox, leave_inbox
+from tasks.discover import archive_inbox, leave_inbox
 from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.publish import Publisher

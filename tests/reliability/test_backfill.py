@@ -295,7 +295,7 @@ def test_a_batch_that_another_run_has_just_committed_is_left_out(home):
 
 def stages_of(home: Home) -> list:
     """The archived exports of north with their sizes."""
-    from tasks.discover import Export
+    from tasks.archive import Export
 
     receipts = home.ledger.open().receipts("north")
     return [(Export("north", sha256), size) for sha256, size in receipts.select("export", "size").iter_rows()]

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from schemas.settings import Settings
+from tasks.archive import archive
 from tasks.bench import Bench
-from tasks.discover import archive
 from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.publish import Publisher

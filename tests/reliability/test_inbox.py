@@ -13,18 +13,8 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings
-from tasks.discover import (
-    NO_ACCESS,
-    UPLOADING,
-    Export,
-    NoAccess,
-    StillUploading,
-    archive,
-    archive_inbox,
-    archived_name,
-    leave_inbox,
-    left_now,
-)
+from tasks.archive import Export, NoAccess, StillUploading, archive, archived_name
+from tasks.discover import NO_ACCESS, UPLOADING, archive_inbox, leave_inbox, left_now
 from tasks.settle import LONGEST_WAIT, settled
 from tests.home import Home, often, table
 

@@ -11,8 +11,8 @@ from schemas.export import Unreadable
 from schemas.settings import SettingsError
 from tasks import bench as benching
 from tasks import readers
+from tasks.archive import Export
 from tasks.bench import Bench
-from tasks.discover import Export
 from tasks.prepare import prepare
 from tests.home import Home, often, table
 from tests.reliability.forks import FORKS, begun, ended

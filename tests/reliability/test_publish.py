@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from schemas import outputs
+from tasks.archive import Export
 from tasks.bench import Bench
-from tasks.discover import Export
 from tests.home import Home, often, same, table
 from tests.reliability.forks import killed
 from tests.reliability.test_failures import assert_readable

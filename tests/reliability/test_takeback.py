@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from schemas.result import WITHDRAWN
+from tasks.archive import Export
 from tasks.bench import Bench
-from tasks.discover import Export
 from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.takeback import NotInLedger, withdraw

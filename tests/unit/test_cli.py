@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.quiet import StageFailed, StorageFailed, quiet, said_safely
 from schemas.settings import Settings, SettingsError
+from tasks.archive import archive
 from tasks.bench import Bench
-from tasks.discover import archive
 from tasks.ledger import Ledger
 from tasks.prepare import prepare
 from tasks.publish import Publisher

@@ -26,6 +26,7 @@ IMPURE = {
     "schemas.settings",
     "schemas.store",
     "schemas.bucket",
+    "tasks.archive",
     "tasks.discover",
     "tasks.ledger",
     "tasks.staged",

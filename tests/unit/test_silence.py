@@ -85,7 +85,7 @@ def test_the_threshold_is_the_setting(told: list) -> None:
 
 
 def test_however_many_exports_a_lab_has_it_is_one_event_with_few_hashes(told: list) -> None:
-    from tasks.discover import Export
+    from tasks.archive import Export
 
     events.received([Export("a b/ü", f"{number:064x}") for number in range(5000)])
     ((event, resource, payload),) = told
