@@ -15,7 +15,8 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
 
-from schemas.catalogue import CatalogueError, Row, read_rows
+from schemas.catalogue import read_rows
+from schemas.catalogue_rows import CatalogueError, Row
 from schemas.outputs import COLUMNS_OF_SAMPLES
 
 _ID = r"^[a-z][a-z0-9_]*$"

@@ -9,11 +9,9 @@ import pytest
 
 from schemas.catalogue import (
     BUILT_IN,
-    CLOCKED,
-    METRIC_FILES,
-    READING_FILES,
     read_rows,
 )
+from schemas.catalogue_rows import CLOCKED, METRIC_FILES, READING_FILES
 from schemas.contracts import CONTRACTS, check_rows, columns_of
 from schemas.formula import FormulaError, parse_formula
 from tests.unit.catalogue import CATALOGUE, rows
