@@ -249,9 +249,10 @@ def sweep_spool(before: datetime) -> int:
     processes left."""
     swept = 0
     for folder in Path(tempfile.gettempdir()).glob("neurobalance-*"):
-        if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
-            continue
-        if all(_older(path, before) for path in (folder, *folder.iterdir())):
-            shutil.rmtree(folder, ignore_errors=True)
-            swept += 1
+        with suppress(FileNotFoundError):  # a run that ends removes its own
+            if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+                continue
+            if all(_older(path, before) for path in (folder, *folder.iterdir())):
+                shutil.rmtree(folder, ignore_errors=True)
+                swept += 1
     return swept

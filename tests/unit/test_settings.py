@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from schemas.settings import Settings, SettingsError
+from schemas.store import sweep_spool
 
 
 @pytest.mark.parametrize(
@@ -66,3 +69,21 @@ def test_an_access_key_without_its_secret_is_refused() -> None:
     settings = Settings(home="s3://bucket/home", s3_access_key_id="key")
     with pytest.raises(SettingsError, match="NEUROBALANCE_S3_SECRET_ACCESS_KEY"):
         _ = settings.store
+
+
+def test_a_sweep_goes_on_where_a_run_removes_its_temporary_folder_meanwhile(tmp_path, monkeypatch) -> None:
+    gone, old = tmp_path / "neurobalance-gone", tmp_path / "neurobalance-old"
+    for folder in (gone, old):
+        folder.mkdir()
+    usual = Path.is_dir
+
+    def looked(path: Path) -> bool:  # what another process does between the look and the sweep
+        found = usual(path)
+        if path == gone and found:
+            path.rmdir()
+        return found
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "is_dir", looked)
+    assert sweep_spool(datetime.now(UTC) + timedelta(days=1)) == 1
+    assert list(tmp_path.iterdir()) == []
