@@ -257,7 +257,10 @@ def load_layouts(
     for folder in (BUILT_IN, *folders):
         for path in sorted(folder.glob("*.toml")):
             file = LayoutFile.load(path)
-            files[str(file.data.get("name", path.stem))] = file
+            name = str(file.data.get("name", path.stem))
+            if (same := files.get(name)) is not None and same.path.parent == folder:
+                raise LayoutError(file.said(("name",), f"{same.path.name} beside it has this name too"))
+            files[name] = file
 
     def family(name: str) -> list[LayoutFile]:
         """The file of a layout, the one that it extends, and so on."""

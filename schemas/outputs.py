@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from schemas.catalogue import Catalogue
 
 #: Bumped when what is published from the same ledger would differ: files built before are built again.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

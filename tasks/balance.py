@@ -263,9 +263,11 @@ def incomplete_24h(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def unusual_creatinine(results: pl.DataFrame) -> pl.DataFrame:
-    """sample_key of urine whose creatinine lies outside 0.3 to 3.0 g/L: flagged, never dropped."""
-    grams = pl.col("low") * _CREATININE_MOLAR_MASS / 1e6
+    """sample_key of urine whose creatinine lies outside 0.3 to 3.0 g/L, wherever in its interval it lies: `<0.2`
+    is outside, `<0.5` may be inside. Flagged, never dropped."""
     urine = (
         pl.col("specimen").is_in(URINE) & (pl.col("analyte") == "creatinine") & (pl.col("unit") == "umol/L")
     )
-    return results.filter(urine & ~grams.is_between(*_CREATININE_G_PER_L)).select("sample_key").unique()
+    low, high = (pl.col(end) * _CREATININE_MOLAR_MASS / 1e6 for end in ("low", "high"))
+    lowest, highest = _CREATININE_G_PER_L
+    return results.filter(urine & ((high < lowest) | (low > highest))).select("sample_key").unique()

@@ -18,10 +18,10 @@ def wide(specimen: str, slots: Slots) -> str:
         f"max(low) FILTER (slot = {n}) AS l{n}, max(high) FILTER (slot = {n}) AS h{n}" for n in slots.values()
     )
     creatinine = slots.get(CREATININE)
-    grams = f"l{creatinine} * 113.12 / 1e6"
+    low, high = (f"{end}{creatinine} * 113.12 / 1e6" for end in "lh")
     flag = "NULL::VARCHAR"
     if creatinine is not None and specimen.startswith("urine"):
-        flag = f"CASE WHEN {grams} NOT BETWEEN 0.3 AND 3.0 THEN 'creatinine outside 0.3 to 3.0 g/L' END"
+        flag = f"CASE WHEN {high} < 0.3 OR {low} > 3.0 THEN 'creatinine outside 0.3 to 3.0 g/L' END"
     return f"""
         CREATE TABLE wide_{specimen} AS
         WITH w AS (SELECT sid, {ends} FROM winners WHERE specimen = {literal(specimen)} GROUP BY sid),

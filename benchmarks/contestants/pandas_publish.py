@@ -132,8 +132,8 @@ def publish(
                      problems[problems["sid"].isin(sids)].assign(local=lambda p, local=local: local.loc[p["sid"]].to_numpy()))  # fmt: skip
         flag = np.full(len(sids), None, object)
         if str(specimen).startswith("urine"):
-            grams = table.interval("creatinine", "umol/L")[0] * 113.12 / 1e6
-            flag[(grams < 0.3) | (grams > 3.0)] = "creatinine outside 0.3 to 3.0 g/L"
+            low, high = (end * 113.12 / 1e6 for end in table.interval("creatinine", "umol/L"))
+            flag[(high < 0.3) | (low > 3.0)] = "creatinine outside 0.3 to 3.0 g/L"
         flags.append(pd.Series(flag, index=sids))
         values = {}
         for plan in plans(said, str(specimen), table.have):

@@ -1,5 +1,7 @@
 """Amounts per volume, per creatinine and per 24 hours: which meet, and how."""
 
+import math
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -98,3 +100,19 @@ def test_unusual_creatinine_is_flagged_and_never_dropped():
         )
         assert (len(unusual_creatinine(now.results)) == 1) == unusual
         assert compute(now, catalogue_of("hva/vma"))["value"].to_list() == [1.5]
+
+
+def test_creatinine_is_flagged_only_where_its_whole_interval_is_unusual():
+    for grams, bound, unusual in (
+        (0.2, "high", True),
+        (0.5, "high", False),
+        (2.0, "low", False),
+        (3.5, "low", True),
+    ):
+        ends = {"low": 0.0, "high": math.inf} | {bound: grams / 113.12 * 1e6}
+        now = current(
+            ledger_rows(
+                amount("creatinine", 1) | ends | {"censoring": "below" if bound == "high" else "above"}
+            )
+        )
+        assert (len(unusual_creatinine(now.results)) == 1) == unusual, (grams, bound)

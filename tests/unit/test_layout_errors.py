@@ -71,6 +71,13 @@ def test_all_errors_of_a_layout_are_told_at_once(tmp_path: Path) -> None:
     assert sorted(found) == [("2", "header_row"), ("3", "reeder"), ("5", "samples.unique")]
 
 
+def test_two_layouts_of_one_name_in_a_folder_are_refused(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / f"{name}.toml").write_text('title = ""\nname = "ours"\n')
+    with pytest.raises(LayoutError, match=r"old\.toml, line 2: name: new\.toml beside it has this name too"):
+        load_layouts(tmp_path)
+
+
 def test_the_file_is_named_where_an_inherited_key_stands(tmp_path: Path) -> None:
     (tmp_path / "child.toml").write_text('name = "child"\nextends = "parent"\n[values]\ndecimal = ","\n')
     (tmp_path / "parent.toml").write_text('name = "parent"\n\n[times]\ntimezone = "Nowhere/Land"\n')
