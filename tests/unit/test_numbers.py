@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from schemas.layout import Layout
 from tasks.numbers import number_style, read_number, read_value
@@ -95,7 +96,13 @@ def test_a_limit_that_is_not_above_zero_is_not_known(limit):
     assert interval("nd", lloq=limit) == (0.0, INF)
     assert interval("<LLOQ", lloq=limit) == (0.0, INF)
     assert interval(">ULOQ", uloq=limit) == (0.0, INF)
-    assert interval("nd", rules={"lloq": {"dopamine": 0.0}}) == (0.0, INF)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("end", ["lloq", "uloq"])
+def test_a_layout_with_a_limit_that_is_not_above_zero_is_refused(end, limit):
+    with pytest.raises(ValidationError, match=f"values.{end}.dopamine"):
+        interval("nd", rules={end: {"dopamine": limit}})
 
 
 @pytest.mark.parametrize("token", ["<LLOQ", "<lloq", "BLQ", "blq", "<LOD", "BQL"])
