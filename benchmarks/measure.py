@@ -17,9 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_EVERY = (
-    0.1  # seconds between two looks at the memory: each takes milliseconds, of which the others have less
-)
+#: seconds between two looks at the memory: each takes milliseconds, of which the others have less
+_EVERY = 0.1
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from benchmarks.measure import ROOT, Measured, spread
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "performance.svg"
 NAMES = {
-    "floor": "floor: Polars, CSV to Parquet", "neurobalance": "neurobalance", "prefect": "neurobalance with Prefect",
+    "floor": "floor: Polars, CSV to Parquet", "neurobalance": "neurobalance", "prefect": "neurobalance with Prefect, two runs",
     "duckdb_sql": "DuckDB SQL", "pandas_pandera": "pandas and Pandera",
 }  # fmt: skip
 

@@ -66,20 +66,14 @@ def readable_formats(forms: tuple[str, ...]) -> tuple[str, ...]:
     return forms
 
 
-def _refused_by_polars(pattern: str) -> bool:
+def polars_pattern(pattern: str) -> str:
+    """`pattern` where Polars, which asks cells, can read it; raises ValueError."""
     import polars as pl
 
     try:
         pl.Series([""]).str.contains(pattern)
     except pl.exceptions.ComputeError:
-        return True
-    return False
-
-
-def polars_pattern(pattern: str) -> str:
-    """`pattern` where Polars, which asks cells, can read it; raises ValueError."""
-    if _refused_by_polars(f"(?i){pattern}"):
-        raise ValueError("no regular expression of the kind that Polars reads (no look-around)")
+        raise ValueError("no regular expression of the kind that Polars reads (no look-around)") from None
     return pattern
 
 
@@ -101,11 +95,8 @@ def _with_groups(*groups: str) -> Callable[[str | None], str | None]:
 
 def cell_pattern(pattern: str | None) -> str | None:
     """`pattern` where Polars can read it, and it has the group value; raises ValueError."""
-    if pattern is not None:
-        if _refused_by_polars(pattern):
-            raise ValueError("no regular expression of the kind that Polars reads (no look-around)")
-        if "(?P<value>" not in pattern:
-            raise ValueError("it needs the group value")
+    if pattern is not None and "(?P<value>" not in polars_pattern(pattern):
+        raise ValueError("it needs the group value")
     return pattern
 
 

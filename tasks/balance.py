@@ -231,7 +231,7 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
         named = group.select("sample_key", pl.col("problem").alias(f"_problem_{analyte[0]}"))
         frame = frame.join(named, on="sample_key", how="left", maintain_order="left")
     ratios = now.results.filter("is_ratio").select("sample_key", "analyte", *ENDS)
-    ratios = spread(ratios, ["analyte"], {end: PRINTED[end] for end in ENDS})
+    ratios = spread(ratios, ["analyte"], PRINTED)
     frame = frame.join(ratios, on="sample_key", how="left", maintain_order="left")
     specimens = set(frame["specimen"])
     parts: list[pl.LazyFrame] = []

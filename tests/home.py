@@ -36,7 +36,7 @@ PLAIN = {
 
 
 def often(short: int, full: int) -> int:
-    """How often to try: `short`, or `full` where NEUROBALANCE_SOAK is set (a number multiplies `full`). Never 0."""
+    """How often to try: `short`, or `full` where NEUROBALANCE_SOAK is set (a number multiplies `full`, to 1 at least)."""
     times = os.environ.get("NEUROBALANCE_SOAK")
     return max(1, int(full * float(times))) if times else short
 

@@ -162,7 +162,7 @@ def assert_swept(home: Home) -> None:
 @pytest.mark.skipif(ALONE is not None, reason="one seed alone")
 def test_these_kills_hit_runs_that_were_at_work(kills: Kills) -> None:
     assert 2 * kills.hit.total() >= len(SEEDS), kills
-    if often(0, 1):  # of few kills, all may come between stages, and none while a file is being written
+    if len(SEEDS) >= 100:  # of few kills, all may come between stages, and none while a file is being written
         for flow, stages in AT_WORK.items():
             for stage in stages:
                 assert any(said.startswith(flow) and stage in said for said in kills.hit), (
