@@ -51,6 +51,9 @@ ROWS_SCHEMA: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(TEXT_COLUMNS, pl.String),
 }
 
+#: small exports are as many as they are small: what is the same for all is made once
+_NULLS = {name: pl.lit(None, dtype).alias(name) for name, dtype in ROWS_SCHEMA.items()}
+
 
 class Unreadable(Exception):
     """An export that cannot be read as a whole. The message is a reason, never a cell value."""
@@ -98,7 +101,8 @@ class Reading:
 
 def as_rows(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` with all columns of `ROWS_SCHEMA`, in order; those it lacks are null."""
+    told = frame.schema
     return frame.select(
-        pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
+        (name if told[name] == dtype else pl.col(name).cast(dtype)) if name in told else _NULLS[name]
         for name, dtype in ROWS_SCHEMA.items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -229,10 +230,18 @@ class Layout(Part):
     def _one_or_many(cls, value: dict[str, object]) -> dict[str, object]:
         return {k: (v,) if isinstance(v, str) else v for k, v in value.items()}
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def digest(self) -> str:
         """SHA-256 of everything the layout says: part of the reading hash."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return _digest(self)
+
+
+@functools.lru_cache(maxsize=1_000)  # every export of a run asks
+def _digest(layout: Layout) -> str:
+    return hashlib.sha256(layout.model_dump_json().encode()).hexdigest()
 
 
 def _merged(base: dict, over: dict) -> dict:

@@ -25,7 +25,7 @@ OUTSIDE = "outside an analyte's table"
 def glance(path: Path) -> Glance | None:
     """The head of such a text; None for any other file."""
     text = shown(path, by_lines=True)
-    if text is None:
+    if text is None or "Peak Name:" not in text:
         return None
     peak = re.search(r"^[ \t]*Peak Name:", text, re.MULTILINE)
     # an ordinary table may have the words in a cell, but not at the beginning of a line above its headers

@@ -65,6 +65,13 @@ def key_parts(columns: tuple[tuple[str, ...], ...]) -> frozenset[str]:
 def match(names: list[str], layout: Layout) -> Matched:
     """Each of our columns with the first of its aliases that occurs. The alias `Date + Time` stands for two
     headers whose texts are joined."""
+    return _match(tuple(names), layout)
+
+
+@functools.lru_cache(
+    maxsize=200
+)  # of one export it is asked several times, and thousands have the same headers
+def _match(names: tuple[str, ...], layout: Layout) -> Matched:
     places: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         places.setdefault(key(name), []).append(index)
@@ -72,7 +79,6 @@ def match(names: list[str], layout: Layout) -> Matched:
     columns: Columns = {}
     twice: list[str] = []
     value_unit = None
-
     fallbacks: Columns = {}
 
     def as_listed(hit: list[int], aliases: tuple[str, ...]) -> list[int]:

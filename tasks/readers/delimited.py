@@ -22,7 +22,7 @@ from schemas.layout import Layout
 from tasks.readers.columns import IsAnalyte
 from tasks.readers.header_row import Head, best
 from tasks.readers.last_record import marked, without_cut_cell
-from tasks.readers.rows import WRONG_LENGTH, cut, fields
+from tasks.readers.rows import WRONG_LENGTH, behind, cut, fields
 from tasks.readers.table import Glance, make_plan
 from tasks.readers.text import HEAD, Text, head_text, is_binary, prove, read_head
 
@@ -107,7 +107,7 @@ def _records(path: Path, text: Text, delimiter: str, width: int) -> Iterator[pl.
             for frame in _parse(path, text, delimiter, width, block):
                 # a larger block starts again from the beginning: what has been handed on is passed over
                 if frame.height and int(frame["row"][-1]) > done:
-                    yield frame.filter(pl.col("row") > done)
+                    yield behind(frame, done)
                     done = int(frame["row"][-1])
             return
         except pa.ArrowInvalid as error:

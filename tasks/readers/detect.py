@@ -38,21 +38,24 @@ def _fit(
     glance = next((glance for glance in seen if glance is not None), None)
     if glance is None:
         return False, f"not what the reader {layout.reader} reads"
-    if layout.detect.starts is not None and not re.search(layout.detect.starts, glance.text, re.MULTILINE):
-        return False, "the first lines are others"
+    heads = [] if layout.detect.always else glance.heads(layout)
     if layout.detect.always:
-        return True, f"the reader {layout.reader} reads it"
-    heads = glance.heads(layout)
-    if not heads and glance.signature and not layout.detect.headers:
-        return True, "the container is the one of the layout"
-    found = best(heads, layout, is_analyte)
-    if found is not None:
-        return True, f"headers in row {found[1]}"
-    if not explain:
+        why = f"the reader {layout.reader} reads it"
+    elif not heads and glance.signature and not layout.detect.headers:
+        why = "the container is the one of the layout"
+    elif (found := best(heads, layout, is_analyte)) is not None:
+        why = f"headers in row {found[1]}"
+    elif explain:
+        # of all records, the one that comes nearest tells most
+        lacks = nearest(heads, layout, is_analyte)
+        return False, "no headers" if lacks is None else f"no headers for {', '.join(lacks)}"
+    else:
         return False, "other headers"
-    # of all records, the one that comes nearest tells most
-    lacks = nearest(heads, layout, is_analyte)
-    return False, "no headers" if lacks is None else f"no headers for {', '.join(lacks)}"
+    # asked last: an expression may take long over the lines of a table
+    starts = layout.detect.starts
+    if starts is not None and not re.search(starts, glance.text, re.MULTILINE):
+        return False, "the first lines are others"
+    return True, why
 
 
 def _rank(layout: Layout, lab: str) -> tuple[int, bool]:

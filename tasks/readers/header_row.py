@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,6 +46,7 @@ class Sought:
     known: frozenset[str]
 
     @classmethod
+    @functools.lru_cache(maxsize=1_000)  # every export asks for all layouts
     def of(cls, layout: Layout) -> Sought:
         """As `lacking` asks for them."""
 

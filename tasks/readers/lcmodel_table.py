@@ -70,7 +70,7 @@ def _match(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
 def glance(path: Path) -> Glance | None:
     """The head of an LCModel table; None for any other file."""
     text = shown(path)
-    if text is None:
+    if text is None or _CONC not in text:
         return None
     lines = text.splitlines()
     starts = any(

@@ -13,6 +13,8 @@ from tasks.readers.delimited import DELIMITERS
 _GROUP = re.compile(r"^(?P<name>\S.*?)\s+(?P<kind>Results?|Method)$")
 _QUALIFIER = re.compile(r"^Qualifier\s*\(")
 _TRANSPOSED = re.compile(r"^Compound(?:\s+(?:Method|Results?))?$")
+#: one of these stands in every upper row
+_WORDS = ("Result", "Method", "Compound")
 #: what MassHunter prints of a peak, of which one at least stands under every compound
 _RESULTS = {
     "RT",
@@ -63,7 +65,10 @@ class Header:
 
 def _header(upper: list[str], lower: list[str], number: int, delimiter: str) -> Header | None:
     """The headers that two records hold, None where they are none."""
-    upper, lower = [cell.strip() for cell in upper], [cell.strip() for cell in lower]
+    lower = [cell.strip() for cell in lower]
+    if _RESULTS.isdisjoint(lower):
+        return None
+    upper = [cell.strip() for cell in upper]
     while len(upper) < len(lower):
         upper.append("")
     while len(upper) > len(lower) and not upper[-1]:
@@ -100,6 +105,8 @@ def _header(upper: list[str], lower: list[str], number: int, delimiter: str) -> 
 def find_header(text: str, cut: bool = False) -> Header | None:
     """The headers in the first records of a text. `cut`: the text ends where the head of a file does, which may
     be within the headers of some thousand compounds: then what is there of them tells enough."""
+    if not any(word in text for word in _WORDS):
+        return None  # to cut the text takes time, and every text is asked about
     for delimiter in DELIMITERS:
         try:
             head = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -24,40 +24,47 @@ def fields(width: int) -> list[str]:
     return [f"f{index}" for index in range(width)]
 
 
+def behind(frame: pl.DataFrame, row: int) -> pl.DataFrame:
+    """The records of `frame` (its `row` ascends) whose `row` is greater."""
+    return frame.slice(int(frame["row"].search_sorted(row, side="right")))
+
+
 def _empty(column: str) -> pl.Expr:
     return pl.col(column).str.strip_chars().fill_null("") == ""
 
 
-def _all(frame: pl.DataFrame, tests: list[pl.Expr]) -> pl.Series:
-    """Which rows pass all tests. The first test alone rules out nearly every row, so the others are asked
-    only of the rows that pass it."""
-    mask = frame.select(tests[0].fill_null(False)).to_series()
-    if len(tests) == 1 or not mask.any():
-        return mask
-    some = frame.with_row_index("_at").filter(mask).filter(pl.all_horizontal(tests[1:]))
-    return pl.int_range(0, frame.height, eager=True).is_in(some["_at"].cast(pl.Int64).implode())
+def _all(frame: pl.DataFrame, test: Callable[[str], pl.Expr], columns: list[str]) -> pl.Series | None:
+    """In which rows all columns pass the test; None: in none. The first column alone rules out nearly every row,
+    so the others are asked only in the rows in which it passes."""
+    mask = frame.select(test(columns[0]).fill_null(False)).to_series()
+    if mask.any() and len(columns) > 1:
+        some = frame.with_row_index("_at").filter(mask).filter(*map(test, columns[1:]))
+        mask = pl.int_range(0, frame.height, eager=True).is_in(some["_at"].cast(pl.Int64).implode())
+    return mask if mask.any() else None
 
 
 def _set_aside(frame: pl.DataFrame, plan: Plan, layout: Layout, reading: Reading) -> pl.DataFrame:
     """`frame` without the records that are no data; each is counted in `reading` by its name."""
     columns = fields(len(plan.names))
-    blank = _all(frame, [_empty(c) for c in (*columns, "raw")])
-    reading.skip("blank line", int(blank.sum()))
-    frame = frame.filter(~blank)
-    first = int(frame["row"][0]) if frame.height else 0
-    if frame.height and first <= plan.header + 1:
-        title = int((frame["row"] < plan.header).sum())
-        reading.skip("title line", title)
-        reading.skip("header", int((frame["row"] == plan.header).sum()))
-        last = plan.header
-        if layout.wide is not None and layout.wide.unit_row:
-            last += 1
-            reading.skip("unit row", int((frame["row"] == last).sum()))
-        frame = frame.filter(pl.col("row") > last)
-    named = [(c, name) for c, name in zip(columns, plan.names, strict=True) if name.strip()]
-    again = _all(frame, [pl.col(c) == name for c, name in named])
+    blank = _all(frame, _empty, [*columns, "raw"])
+    if blank is not None:
+        reading.skip("blank line", int(blank.sum()))
+        frame = frame.filter(~blank)
+    units = int(layout.wide is not None and layout.wide.unit_row)
+    for last, name in (
+        (plan.header - 1, "title line"),
+        (plan.header, "header"),
+        (plan.header + units, "unit row"),
+    ):
+        data = behind(frame, last)
+        reading.skip(name, frame.height - data.height)
+        frame = data
+    named = {c: name for c, name in zip(columns, plan.names, strict=True) if name.strip()}
+    again = _all(frame, lambda column: pl.col(column) == named[column], list(named))
+    if again is None:
+        return frame
     reading.skip("repeated header", int(again.sum()))
-    return frame.filter(~again) if again.any() else frame
+    return frame.filter(~again)
 
 
 def _is_blank(text: pl.Expr, layout: Layout) -> pl.Expr:

@@ -70,7 +70,7 @@ class Plan:
 
 def is_blank(record: Sequence[str]) -> bool:
     """Whether nothing stands in the record."""
-    return not any(field.strip() for field in record)
+    return not any(map(str.strip, record))
 
 
 def _true_names(names: list[str], rest: list[list[str]]) -> list[str]:
