@@ -11,7 +11,7 @@ from schemas.entries import Analyte, Code, Guard, Metric, Name, Specimen
 from schemas.formula import FormulaError, parse_formula
 from schemas.names import folded, without_ratio
 from schemas.resolve import Catalogue
-from schemas.units import unit_tables
+from schemas.unit_text import unit_tables
 
 #: The files of the reading catalogue: what decides how an export is read.
 READING_FILES = (

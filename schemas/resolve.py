@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from schemas.entries import Analyte, Code, Guard, Metric, Name, Resolved, Specimen
 from schemas.names import folded, without_ratio
 from schemas.toml_lines import KeyPath
-from schemas.units import Unit, UnitTables, canonical, ratio_factor, read_unit
+from schemas.unit_text import ratio_factor, read_unit
+from schemas.units import Unit, UnitTables, canonical
 
 if TYPE_CHECKING:
     from schemas.layout import Layout

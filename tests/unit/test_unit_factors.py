@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import units
+from schemas import unit_text, units
 from schemas.catalogue import load_catalogue
-from schemas.units import canonical, ratio_factor, read_unit
+from schemas.unit_text import ratio_factor, read_unit
+from schemas.units import canonical
 
 CATALOGUE = load_catalogue()
 TABLES = CATALOGUE.units
@@ -39,7 +40,7 @@ BASE_OF_BASIS = {
 
 @pytest.fixture(scope="module")
 def registry():  # type: ignore[no-untyped-def]
-    return units._ucum_registry()
+    return unit_text._ucum_registry()
 
 
 @pytest.mark.parametrize(("amount", "denominator"), PAIRS, ids=lambda part: part.ucum)
@@ -74,9 +75,9 @@ def test_every_amount_agrees_with_ucum(registry, amount) -> None:  # type: ignor
     assert ratio.magnitude == pytest.approx(float(amount.factor), rel=1e-12)
 
 
-@pytest.mark.parametrize(("basis", "kind"), list(units._CANONICAL))
+@pytest.mark.parametrize(("basis", "kind"), list(units.CANONICAL))
 def test_every_canonical_unit_is_its_own_canonical_unit(basis: str, kind: str) -> None:
-    ucum = units._CANONICAL[basis, kind][0]
+    ucum = units.CANONICAL[basis, kind][0]
     unit, problem = read_unit(ucum, TABLES)
     assert problem is None
     assert unit is not None
@@ -85,7 +86,7 @@ def test_every_canonical_unit_is_its_own_canonical_unit(basis: str, kind: str) -
 
 
 def test_the_canonical_unit_alone_tells_basis_and_kind() -> None:
-    names = [ucum for ucum, _ in units._CANONICAL.values()]
+    names = [ucum for ucum, _ in units.CANONICAL.values()]
     assert len(names) == len(set(names))
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import units
+from schemas import unit_text
 from schemas.catalogue import load_catalogue
-from schemas.units import NO_UNIT, UNIT_WITHOUT_BASIS, UNKNOWN_UNIT, read_unit
+from schemas.unit_text import NO_UNIT, UNIT_WITHOUT_BASIS, UNKNOWN_UNIT, read_unit
 
 CATALOGUE = load_catalogue()
 TABLES = CATALOGUE.units
@@ -159,7 +159,7 @@ def test_the_ucum_library_is_loaded_only_for_units_the_tables_do_not_know(
     def not_here() -> None:
         raise AssertionError("the library was asked")
 
-    monkeypatch.setattr(units, "_ucum_registry", not_here)
+    monkeypatch.setattr(unit_text, "_ucum_registry", not_here)
     for texts in SPELLINGS.values():
         for text in texts:
             assert read_unit(text, TABLES)[1] is None
