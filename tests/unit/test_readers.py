@@ -1,121 +1,26 @@
-"""Detection, and what the readers do with files that are large, hostile or nothing at all."""
+"""What the readers do with delimited text that is large, cut off or in any encoding, and with any bytes at all."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 import pytest
-import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.export import ROWS_SCHEMA, Unreadable
-from schemas.layout import Layout, load_layouts
-from tasks.readers import choose, delimited, read, workbook
+from schemas.layout import load_layouts
+from tasks.readers import choose, delimited, read
 from tasks.readers.headers import split_unit
 from tests.formats.golden import is_analyte
+from tests.unit.exports import LONG, rows_of, write
 
 LAYOUTS = load_layouts()
-LONG = b"Sample ID,Test,Result,Units\nS1,Dopamine,1.5,nmol/L\n"
-
-
-def _write(folder: Path, content: bytes | str, name: str = "export") -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def _own(name: str, **keys: object) -> dict[str, Layout]:
-    """The built-in layouts and one more, which is `generic` with other keys."""
-    base = LAYOUTS["generic"].model_dump() | {"extends": "generic"}
-    return LAYOUTS | {name: Layout.model_validate(base | {"name": name} | keys)}
-
-
-def _rows(path: Path, layout: Layout) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(schema=ROWS_SCHEMA), *read(path, layout, is_analyte).batches])
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "MSH|^~\\&|LAB|H|||20240301||ORU^R01|1|P|2.5\rPID|1||007\rOBX|1|NM|Sample ID^Test^Result||1\r",
-        "<?xml version='1.0'?>\n<a>\nSample ID,Test,Result\n</a>\n",
-        '{"resourceType": "Bundle",\n"x": [\nSample ID,Test,Result\n]}\n',
-        '[{"Sample ID": 1, "Test": 2, "Result": 3}]\n',
-        "#METABOLOMICS WORKBENCH\nSample ID\tTest\tResult\n",
-        "Dear colleagues,\n\nplease find the sample, the test, and the result enclosed.\nYours,\nthe lab\n",
-        "The sample ID, the test and the result:\nunits, patients, comments\n",
-        "a,b,c\n1,2,3\n",
-        b"%PDF-1.7\nSample ID,Test,Result\n",
-        b"PAR1Sample ID,Test,Result\n",
-        bytes(range(256)) * 20,
-        b"\x00" * 5000,
-    ],
-)
-def test_what_is_no_table_is_not_taken_for_one(tmp_path: Path, content: bytes | str) -> None:
-    choice = choose(_write(tmp_path, content), LAYOUTS, "lab", is_analyte=is_analyte)
-    if choice.layout is not None:  # messages have readers of their own
-        assert choice.layout.reader in ("hl7v2", "fhir")
-        return
-    assert choice.reason == "no layout fits"
-    assert {name for name, _, _ in choice.considered} == set(LAYOUTS)
-
-
-def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
-    for name in ("x.csv", "x.hl7", "x.xlsx", "x.csv.gz", "report", "new\nline.csv"):
-        assert choose(_write(tmp_path, LONG, name), LAYOUTS, "lab").layout == LAYOUTS["generic"]
-        assert _rows(tmp_path / name, LAYOUTS["generic"])["value"].to_list() == ["1.5"]
-    raw = os.fsencode(tmp_path) + b"/\xff.csv"
-    with open(raw, "wb") as file:
-        file.write(LONG)
-    assert _rows(Path(os.fsdecode(raw)), LAYOUTS["generic"]).height == 1
-
-
-def test_a_labs_own_layout_beats_the_one_it_extends(tmp_path: Path) -> None:
-    path = _write(tmp_path, LONG)
-    layouts = _own("ours", labs=("north",))
-    assert choose(path, layouts, "north").layout == layouts["ours"]
-    assert choose(path, layouts, "south").layout == layouts["generic"]
-    assert choose(path, layouts, "north", pinned=("generic",)).layout == layouts["generic"]
-    assert choose(path, layouts, "north", pinned=("nobody",)).reason == "no such layout: nobody"
-
-
-def test_a_specific_layout_beats_a_generic_one(tmp_path: Path) -> None:
-    path = _write(tmp_path, LONG)
-    layouts = _own("units", extends=None, detect={"headers": ["units"]})
-    assert choose(path, layouts, "north").layout == layouts["units"]
-    layouts = _own("anything", extends=None, detect={"always": True})
-    assert choose(path, layouts, "north").layout == layouts["generic"]
-
-
-def test_two_that_fit_equally_are_a_question(tmp_path: Path) -> None:
-    path = _write(tmp_path, LONG)
-    layouts = _own("b", labs=("north",)) | _own("a", labs=("north",))
-    choice = choose(path, layouts, "north")
-    assert choice.layout is None
-    assert choice.reason == "two layouts fit equally: a, b (pin one for the lab)"
-    assert choose(path, layouts, "north", pinned=("b",)).layout == layouts["b"]
-
-
-def test_a_layout_that_does_not_fit_says_what_lacks(tmp_path: Path) -> None:
-    choice = choose(_write(tmp_path, "Sample ID,Result\nS1,2\n"), LAYOUTS, "lab", is_analyte=is_analyte)
-    why = {name: text for name, _, text in choice.considered}
-    assert why["generic"] == "no headers for analyte or code"
-
-
-def test_detection_reads_only_the_head(tmp_path: Path) -> None:
-    path = tmp_path / "large"
-    with open(path, "wb") as file:
-        file.write(LONG)
-        file.truncate(20 * 1024**3)  # sparse: reading it all would take minutes
-    assert choose(path, LAYOUTS, "lab").layout == LAYOUTS["generic"]
 
 
 def test_numbers_of_records_hold_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +29,7 @@ def test_numbers_of_records_hold_across_blocks(tmp_path: Path, monkeypatch: pyte
     for n in range(2, 200):
         odd = {0: "", 1: f"{n},short", 2: f'{n},"two\r\nlines",1,"x\ny"', 3: f"{n},a,b,c,d,e"}
         records.append(odd.get(n % 7, f"{n},Dopamine,{n}.5,fine"))
-    path = _write(tmp_path, "\r\n".join(records) + "\r\n")
+    path = write(tmp_path, "\r\n".join(records) + "\r\n")
     for size in (64, 100, 257, 1000, 1 << 20):
         monkeypatch.setattr(delimited, "_BLOCKS", (size,))
         reading = read(path, LAYOUTS["generic"], is_analyte)
@@ -141,7 +46,7 @@ def test_numbers_of_records_hold_across_blocks(tmp_path: Path, monkeypatch: pyte
 def test_a_field_of_20_mb_passes_through(tmp_path: Path) -> None:
     big = "x" * 20_000_000
     content = f"Sample ID,Test,Result,Comment\nS0,Dopamine,0.5,a\nS1,Dopamine,1.5,{big}\nS2,Dopamine,2.5,b\n"
-    rows = _rows(_write(tmp_path, content), LAYOUTS["generic"])
+    rows = rows_of(write(tmp_path, content), LAYOUTS["generic"])
     assert rows["sample"].to_list() == ["S0", "S1", "S2"]
     assert rows["row"].to_list() == [2, 3, 4]
     assert rows["comment"].to_list() == ["a", big, "b"]
@@ -151,9 +56,9 @@ def test_a_record_beyond_all_measure_is_refused_without_its_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delimited, "_BLOCKS", (1000, 2000))
-    path = _write(tmp_path, LONG + b'secret,"' + b"x\n" * 5000)
+    path = write(tmp_path, LONG + b'secret,"' + b"x\n" * 5000)
     with pytest.raises(Unreadable, match="a record longer than") as error:
-        _rows(path, LAYOUTS["generic"])
+        rows_of(path, LAYOUTS["generic"])
     assert "secret" not in str(error.value)
     assert error.value.__context__ is None
 
@@ -173,13 +78,13 @@ def test_bytes_that_are_not_what_they_claim(
 ) -> None:
     layout = LAYOUTS["generic"].model_copy(update={"encoding": encoding})
     with pytest.raises(Unreadable, match=reason) as error:
-        _rows(_write(tmp_path, content), layout)
+        rows_of(write(tmp_path, content), layout)
     assert error.value.__context__ is None or error.value.__suppress_context__
 
 
 def test_one_late_byte_decides_the_encoding_of_the_whole_file(tmp_path: Path) -> None:
     many = b"S1,Dopamine,1.5,nmol/L\n" * 300_000
-    path = _write(tmp_path, LONG + many + "S2,Dopamine,2.5,µmol/L\n".encode("latin-1"))
+    path = write(tmp_path, LONG + many + "S2,Dopamine,2.5,µmol/L\n".encode("latin-1"))
     reading = read(path, LAYOUTS["generic"], is_analyte)
     rows = pl.concat(reading.batches)
     assert rows.height == 300_002
@@ -190,17 +95,17 @@ def test_one_late_byte_decides_the_encoding_of_the_whole_file(tmp_path: Path) ->
 def test_a_file_that_was_cut_off_is_noted(tmp_path: Path) -> None:
     assert (
         "the last line has no line end"
-        in read(_write(tmp_path, LONG[:-5]), LAYOUTS["generic"], is_analyte).notes
+        in read(write(tmp_path, LONG[:-5]), LAYOUTS["generic"], is_analyte).notes
     )
     assert (
         "the last line has no line end"
-        not in read(_write(tmp_path, LONG), LAYOUTS["generic"], is_analyte).notes
+        not in read(write(tmp_path, LONG), LAYOUTS["generic"], is_analyte).notes
     )
 
 
 def test_batches_are_small_and_in_order(tmp_path: Path) -> None:
     body = "".join(f"S{n},Dopamine,{n},nmol/L\n" for n in range(450_000))
-    reading = read(_write(tmp_path, "Sample ID,Test,Result,Units\n" + body), LAYOUTS["generic"], is_analyte)
+    reading = read(write(tmp_path, "Sample ID,Test,Result,Units\n" + body), LAYOUTS["generic"], is_analyte)
     heights, last = [], 1
     for batch in reading.batches:
         assert dict(batch.schema) == {name: dtype() for name, dtype in ROWS_SCHEMA.items()}
@@ -226,68 +131,10 @@ def test_units_in_headers() -> None:
 def test_a_unit_in_a_header_is_no_other_name_of_the_analyte(tmp_path: Path) -> None:
     """`nM` is a unit, though NM in other letters is normetanephrine; `norepinephrine` is no unit."""
     content = "Sample ID;Dopamine (nM);Serotonin [mg];Noradrenaline (norepinephrine)\nA;1.5;2;3\n"
-    path = _write(tmp_path, content)
+    path = write(tmp_path, content)
     names = {"dopamine", "serotonin", "noradrenaline", "norepinephrine", "nm", "mg"}
     rows = pl.concat(read(path, LAYOUTS["generic-wide"], lambda text: text.casefold() in names).batches)
     assert rows["unit"].to_list() == ["nM", "mg", None]
-
-
-def _zip(path: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
-
-
-def test_a_workbook_that_inflates_beyond_measure_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workbook, "MAX_BYTES", 1_000_000)
-    members = {"xl/workbook.xml": b"<x/>", "xl/worksheets/sheet1.xml": b" " * 5_000_000}
-    path = _zip(tmp_path / "bomb", members)
-    assert choose(path, LAYOUTS, "lab").reason == "the workbook inflates to more than 0 MiB"
-    # a directory that lies about the size
-    data = path.read_bytes().replace((5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
-    liar = _write(tmp_path, data, "liar")
-    assert choose(liar, LAYOUTS, "lab").reason in (
-        "the workbook inflates to more than 0 MiB",
-        "the workbook is damaged",
-    )
-
-
-def test_a_sheet_of_two_far_cells_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "far"
-    with xlsxwriter.Workbook(path) as book:
-        sheet = book.add_worksheet()
-        sheet.write(0, 0, "Sample ID")
-        sheet.write(1_048_575, 16_383, "x")
-    assert choose(path, LAYOUTS, "lab").reason == "the sheets span far more cells than they fill"
-
-
-def test_workbooks_that_cannot_be_opened_get_a_reason(tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    with xlsxwriter.Workbook(whole) as book:
-        book.add_worksheet().write_row(0, 0, ["Sample ID", "Test", "Result"])
-    data = whole.read_bytes()
-    ole = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 2000
-    cases = {
-        data[: len(data) // 2]: "the workbook is damaged",
-        ole: "the workbook is encrypted or damaged",
-        ole + "EncryptedPackage".encode("utf-16-le"): "the workbook is encrypted",
-    }
-    for number, (content, reason) in enumerate(cases.items()):
-        assert choose(_write(tmp_path, content, f"w{number}"), LAYOUTS, "lab").reason == reason
-
-
-def test_every_truncation_of_a_workbook_gets_a_reason(tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    with xlsxwriter.Workbook(whole) as book:
-        book.add_worksheet().write_row(0, 0, ["Sample ID", "Test", "Result"])
-    data = whole.read_bytes()
-    for end in range(8, len(data), 64):
-        choice = choose(_write(tmp_path, data[:end], "cut"), LAYOUTS, "lab")
-        assert choice.layout is None
-        assert choice.reason
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), max_size=12)
@@ -348,7 +195,7 @@ def test_any_bytes_give_rows_or_a_reason(
     assert (choice.layout is None) == (choice.reason is not None)
     if choice.layout is not None:
         try:
-            rows = _rows(path, choice.layout)
+            rows = rows_of(path, choice.layout)
         except Unreadable:
             return
         assert not rows.select("row", "item").is_duplicated().any()
