@@ -15,6 +15,9 @@ from schemas.catalogue import Catalogue, load_catalogue
 from tests.home import Home
 from tests.s3 import s3  # noqa: F401  (a fixture)
 
+# a helper that asserts says as much as a test that does
+pytest.register_assert_rewrite("tests.reliability", "tests.unit")
+
 settings.register_profile(
     "short", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )

@@ -1,3 +1,5 @@
+"""Which result of an analyte stands in a sample: the latest one, or none where results conflict."""
+
 import math
 import random
 
@@ -6,37 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.current import CONFLICT, QUARANTINED, SUBJECTS, SUPERSEDED, WITHDRAWN, current
+from tasks.current import CONFLICT, SUBJECTS, WITHDRAWN, current
 from tests.unit.rows import day, ledger_rows
+from tests.unit.standing import arrived, problem, reported, stands, value
 
 INF = math.inf
-
-
-def stands(*rows: dict) -> dict[tuple[str, str], tuple[float, float]]:
-    """(sample, analyte) -> the interval that stands."""
-    results = current(ledger_rows(*rows)).results
-    assert not results.select("sample_key", "analyte", "unit").is_duplicated().any()
-    return {(r["sample_key"], r["analyte"]): (r["low"], r["high"]) for r in results.to_dicts()}
-
-
-def value(*rows: dict) -> float | None:
-    """The one value that stands for dopamine in sample `s`."""
-    return stands(*rows).get(("s", "dopamine"), (None,))[0]
-
-
-def problem(*rows: dict) -> str | None:
-    found = current(ledger_rows(*rows))
-    assert found.results.filter(pl.col("analyte") == "dopamine").is_empty()
-    named = found.problems.filter(pl.col("analyte") == "dopamine")["problem"].to_list()
-    return named[0] if named else None
-
-
-def reported(number: float) -> dict:
-    return {"reported_at": day(number)}
-
-
-def arrived(number: float, export: str) -> dict:
-    return {"received_at": day(number), "export": export}
 
 
 def test_preliminary_never_beats_final_however_late_it_is():
@@ -98,146 +74,6 @@ def test_units_of_different_bases_stand_side_by_side():
     assert now.problems.is_empty()
 
 
-# ---- corrections that are quarantined, and withdrawals
-
-
-def test_a_quarantined_correction_takes_the_older_value_out():
-    original = {"value": 1} | reported(1) | arrived(1, "a")
-    bad = {"refused": "unreadable value"} | arrived(2, "b")
-    assert problem(original, bad | {"status": "corrected"} | reported(2)) == SUPERSEDED
-    assert problem(original, bad | {"status": "final"} | reported(2)) == SUPERSEDED
-    # also where its own report time cannot be read
-    assert problem(original, bad | {"status": "corrected", "refused": "unreadable report time"}) == SUPERSEDED
-    # and where its unit is not known
-    assert problem(original, bad | {"status": "corrected", "unit": None} | reported(2)) == SUPERSEDED
-    assert value(original, bad | reported(2), {"value": 3} | reported(3)) == 3
-
-
-def test_a_quarantined_row_beside_a_value_or_before_it_takes_nothing_out():
-    assert value({"value": 1}, {"refused": "unreadable value"}) == 1
-    assert value({"value": 1} | reported(2), {"refused": "unreadable value"} | reported(1)) == 1
-    assert value({"value": 1} | reported(1), {"refused": "no value"} | reported(2)) == 1
-    assert (
-        problem({"value": 1} | reported(1), {"refused": "no value", "status": "corrected"} | reported(2))
-        == SUPERSEDED
-    )
-    assert (
-        value({"value": 1} | reported(1), {"refused": "no value", "status": "preliminary"} | reported(2)) == 1
-    )
-    preliminary = {"refused": "unreadable value", "status": "preliminary"} | reported(2)
-    assert value({"value": 1} | reported(1), preliminary) == 1
-
-
-def test_a_quarantined_row_alone_is_named():
-    now = current(ledger_rows({"value": 1, "analyte": "serotonin"}, {"refused": "unreadable value"}))
-    assert now.problems.rows() == [("s", "dopamine", QUARANTINED)]
-
-
-@pytest.mark.parametrize("extra", [{}, {"value": 1}, {"unit": None, "value": 1}, {"unit": None}])
-def test_a_withdrawal_takes_out_what_is_not_later_with_or_without_value_and_unit(extra):
-    gone = {"status": "withdrawn"} | reported(2) | extra
-    assert problem({"value": 1} | reported(1), gone) == WITHDRAWN
-    assert problem({"value": 1} | reported(2), gone) == WITHDRAWN
-    assert (
-        problem({"value": 1} | reported(1), {"value": 2, "status": "corrected"} | reported(2), gone)
-        == WITHDRAWN
-    )
-    assert value({"value": 1} | reported(3), gone) == 1
-
-
-def test_a_withdrawal_in_one_unit_leaves_the_other():
-    other = {"value": 2, "unit": "umol/mmol{creat}", "basis": "per_creatinine"}
-    gone = {"status": "withdrawn", "reported_at": day(2)}
-    assert current(ledger_rows({"value": 1}, other, gone)).results["unit"].to_list() == ["umol/mmol{creat}"]
-    assert current(ledger_rows({"value": 1}, other, gone | {"unit": None})).results.is_empty()
-
-
-def test_a_withdrawal_of_another_sample_or_analyte_changes_nothing():
-    assert value({"value": 1}, {"status": "withdrawn", "sample_key": "t"}) == 1
-    assert value({"value": 1}, {"status": "withdrawn", "analyte": "serotonin"}) == 1
-
-
-def test_a_withdrawal_that_names_a_method_leaves_the_other_method():
-    rows = {"value": 1, "method": "ELISA"}, {"value": 2, "method": "LC-MS"}
-    assert value(*rows, {"status": "withdrawn", "method": "ELISA"} | reported(2)) == 2
-    assert problem(*rows, {"status": "withdrawn"} | reported(2)) == WITHDRAWN
-    assert value(*rows[:1], {"refused": "unreadable value", "method": "LC-MS"} | reported(2)) == 1
-    assert problem(*rows[:1], {"refused": "unreadable value"} | reported(2)) == SUPERSEDED
-
-
-# ---- methods and replicates
-
-
-def test_two_methods_conflict_unless_the_layout_ranks_them():
-    elisa, lcms = {"value": 1, "method": "ELISA"}, {"value": 2, "method": "LC-MS"}
-    assert problem(elisa, lcms) == CONFLICT
-    assert problem(elisa | reported(9), lcms) == CONFLICT
-    assert value(elisa | {"method_rank": 1}, lcms | {"method_rank": 0}) == 2
-    assert problem(elisa, lcms | {"method_rank": 0}) == CONFLICT
-    assert problem(elisa, {"value": 2}) == CONFLICT
-    assert value(elisa, lcms | {"value": 1}) == 1
-
-
-def test_repeated_measurements_are_refused_averaged_or_chosen_by_dilution_as_the_layout_says():
-    def both(rule: str) -> list[dict]:
-        return [{"low": 500, "high": INF, "censoring": "above", "dilution": 1, "replicates": rule},
-                {"value": 900, "dilution": 10, "replicates": rule}, {"value": 950, "dilution": 50, "replicates": rule}]  # fmt: skip
-
-    assert problem(*both("refuse")) == CONFLICT
-    assert stands(*both("diluted if above uloq")) == {("s", "dopamine"): (900, 900)}
-    assert stands(*both("mean")[1:]) == {("s", "dopamine"): (925, 925)}
-    assert stands({"low": 0, "high": 4, "replicates": "mean"}, {"value": 6, "replicates": "mean"}) == {
-        ("s", "dopamine"): (3, 5)
-    }
-    undiluted = [{"value": 100, "replicates": "diluted if above uloq"}, both("diluted if above uloq")[1]]
-    assert value(*undiluted) == 100
-    assert problem(*(row | {"dilution": 1} for row in both("diluted if above uloq")[1:])) == CONFLICT
-    above = [
-        {"low": low, "high": INF, "dilution": low / 500, "replicates": "diluted if above uloq"}
-        for low in (500, 5000)
-    ]
-    assert problem(*above) == CONFLICT
-
-
-def test_the_mean_of_a_censored_and_a_plain_value_says_that_it_is_censored():
-    rows = [
-        {"value": 6, "replicates": "mean"},
-        {"low": 0, "high": 4, "censoring": "below", "replicates": "mean"},
-    ]
-    assert current(ledger_rows(*rows)).results["censoring"].to_list() == ["below"]
-    assert current(ledger_rows(*rows[::-1])).results["censoring"].to_list() == ["below"]
-
-
-def test_named_replicates_of_two_exports_are_replicates_and_arrival_does_not_choose():
-    def pair(rule: str) -> list[dict]:
-        return [{"value": 1, "replicate": "1", "replicates": rule} | arrived(1, "a"),
-                {"value": 3, "replicate": "2", "replicates": rule} | arrived(2, "b")]  # fmt: skip
-
-    assert value(*pair("mean")) == 2
-    assert problem(*pair("refuse")) == CONFLICT
-    # a later export of one of them replaces that one
-    assert value(*pair("mean"), {"value": 5, "replicate": "1", "replicates": "mean"} | arrived(3, "c")) == 4
-    # a result that names no replicate replaces all of them
-    assert (
-        value(*pair("mean"), {"value": 9, "status": "corrected", "replicates": "mean"} | arrived(3, "c")) == 9
-    )
-    # one that is withdrawn no longer counts, and a preliminary one never beside a final one
-    assert value(*pair("mean"), {"status": "withdrawn", "replicate": "1"} | arrived(3, "c")) == 3
-    assert value(pair("mean")[0] | {"status": "preliminary"}, pair("mean")[1]) == 3
-
-
-def test_unnamed_repeats_of_two_exports_are_never_averaged():
-    assert (
-        value(
-            {"value": 1, "replicates": "mean"} | arrived(1, "a"),
-            {"value": 3, "replicates": "mean"} | arrived(2, "b"),
-        )
-        == 3
-    )
-    same_arrival = {"value": 3, "replicates": "mean", "export": "b"}
-    assert problem({"value": 1, "replicates": "mean"}, same_arrival) == CONFLICT
-
-
 # ---- samples
 
 
@@ -283,6 +119,8 @@ def test_no_rows_give_no_results():
     now = current(ledger_rows({"value": 1}).clear())
     assert (len(now.results), len(now.problems), len(now.samples)) == (0, 0, 0)
 
+
+# ---- any rows
 
 ANY = st.lists(
     st.fixed_dictionaries(
