@@ -18,8 +18,8 @@ from tasks.prepare import prepare
 from tasks.takeback import withdraw
 from tests.home import Home, often, same, table
 from tests.reliability.forks import FORKS, begun, ended, killed
+from tests.reliability.published import sent
 from tests.reliability.test_exactly_once import assert_conserved
-from tests.reliability.test_publish import sent
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")

@@ -13,7 +13,6 @@ import uuid
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 from flows.quiet import said_safely
@@ -22,6 +21,7 @@ from tests import faults
 from tests.docs.plain import ingest
 from tests.home import Home, often, same, table
 from tests.reliability.forks import begun, ended, said
+from tests.reliability.published import assert_readable
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,6 @@ def undisturbed(base, tmp_path_factory) -> tuple[dict[str, pl.DataFrame], list[s
 def copy_of(base: Path, folder: Path) -> Home:
     shutil.copytree(base, folder, copy_function=shutil.copy2)
     return Home(folder)
-
-
-def assert_readable(home: Home) -> int:
-    """Whatever happened: each published file is whole; how many there are."""
-    published = [path for path in home.outputs.rglob("*.parquet") if not path.name.startswith(".")]
-    for path in published:
-        pq.read_table(path)
-    return len(published)
 
 
 def assert_recovered(home: Home, expected: dict[str, pl.DataFrame]) -> None:

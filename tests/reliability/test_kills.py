@@ -24,11 +24,11 @@ from tasks.upkeep import maintain
 from tests.docs.plain import ingest
 from tests.home import Home, often, same
 from tests.reliability.killable import Killable, Told
+from tests.reliability.published import assert_readable, sent
 from tests.reliability.servers import prefect_server
 from tests.reliability.test_backfill import MENDED, MIXED, backfill
 from tests.reliability.test_exactly_once import assert_conserved
-from tests.reliability.test_failures import assert_readable, copy_of
-from tests.reliability.test_publish import sent
+from tests.reliability.test_failures import copy_of
 
 pytestmark = pytest.mark.timeout(300)
 

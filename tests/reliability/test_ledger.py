@@ -1,6 +1,6 @@
-import os
+"""What a commit appends and what it leaves: exports, editions, receipts, and writes that are lost or overtaken."""
+
 import random
-import stat
 
 import polars as pl
 import pytest
@@ -8,39 +8,16 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from schemas.export import Unreadable
-from schemas.settings import SettingsError
 from tasks import bench as benching
 from tasks import readers
 from tasks.archive import Export
 from tasks.bench import Bench
 from tasks.prepare import prepare
 from tests.home import Home, often, table
-from tests.reliability.forks import FORKS, begun, ended
+from tests.reliability.ledgers import assert_once, rows_of
 
 #: the tests run on both kinds of home
 HOMES = ("folder", "bucket")
-
-
-def rows_of(home: Home, lab: str = "north") -> pl.DataFrame:
-    return home.ledger.open().all_rows(lab).collect()
-
-
-def staged_files(home: Home) -> set[str]:
-    return {item.name.removeprefix("ledger/") for item in home.settings.store.items("ledger/files")}
-
-
-def assert_once(home: Home, lab: str = "north") -> None:
-    """Every (export, edition, row, item) once, one receipt per edition, counts that agree, and no stray file."""
-    snapshot = home.ledger.open()
-    rows, receipts = snapshot.all_rows(lab).collect(), snapshot.all_receipts(lab)
-    assert not rows.select("export", "edition", "row", "item").is_duplicated().any()
-    assert not receipts.select("export", "edition").is_duplicated().any()
-    assert (receipts["rows"] == receipts["accepted_rows"] + receipts["quarantined_rows"]).all()
-    counted = rows.group_by("export", "edition").agg(pl.len(), pl.col("accepted").sum())
-    both = receipts.join(counted, on=["export", "edition"], how="left").fill_null(0)
-    assert both["rows"].to_list() == both["len"].to_list()
-    assert both["accepted_rows"].to_list() == both["accepted"].to_list()
-    assert staged_files(home) == snapshot.paths
 
 
 def test_the_same_export_is_appended_once_whatever_its_name(home):
@@ -219,104 +196,11 @@ def test_a_lost_race_leaves_no_file_behind(home, monkeypatch):
     assert_once(home)
 
 
-ODD = [
-    'o\'brien & "sons"',
-    "a/b\\c",
-    "Müller – Größe 試験所",
-    "..",
-    "50%",
-    "a=b,c;d",
-    "nul\x00lab",
-    " lab ",
-    "[x]*?{y}",
-]
-
-
-@pytest.mark.in_a_folder
-@pytest.mark.parametrize("lab", ODD)
-def test_a_lab_may_have_any_name(home, lab):
-    export = home.archive(lab, table({"collected_at": "2024-03-01", "reported_at": ""}))
-    assert home.commit(export) == {export: 1}
-    assert home.commit(export) == {}
-    assert home.ledger.open().labs() == [lab]
-    assert len(home.ledger.open().rows(lab).collect()) == 1
-    home.publish()
-    assert home.output("results")["lab"].to_list() == [lab]
-    assert_once(home, lab)
-    assert {path.name for path in home.folder.parent.iterdir()} == {"home"}
-
-
-def test_all_odd_labs_stand_side_by_side(home):
-    for lab in ODD:
-        home.commit(home.archive(lab, table({"collected_at": "2024-03-01", "reported_at": ""})))
-    home.publish()
-    assert sorted(home.output("results")["lab"]) == sorted(ODD)
-    assert home.output("results")["sample"].n_unique() == len(ODD)
-
-
-@pytest.mark.parametrize("name", ["home with spaces", "käse[1]*?", "a#b", "a?b=c&d"])
-def test_a_home_may_stand_anywhere(tmp_path, name):
-    home = Home(tmp_path / name)
-    home.ingest("north", table({}))
-    assert len(home.output("results")) == 1
-    assert home.publish() == {}
-
-
-def test_a_home_where_delta_tables_cannot_stand_says_so(tmp_path):
-    with pytest.raises(SettingsError, match="choose another home"):
-        Home(tmp_path / "50%20").ledger.open()
-
-
-@pytest.mark.in_a_folder
-def test_ledger_and_archive_are_for_their_owner_only(home):
-    home.ingest("north", table({}))
-    for folder in (home.folder / "ledger", home.folder / "archive"):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((home.folder / "secrets/id.key").stat().st_mode) == 0o600
-
-
 @pytest.mark.in_a_folder
 def test_the_ledger_refuses_to_forget(home):
     home.ingest("north", table({}))
     with pytest.raises(Exception, match=r"(?i)append"):
         DeltaTable(str(home.folder / "ledger")).delete()
-
-
-# ---- several processes
-
-
-def commit_all(home: Home, work: list[tuple[str, int]], barrier) -> None:
-    """Commit exports (lab, number) one after another, from a process of its own."""
-    exports = [
-        home.archive(lab, table({"value": str(n), "sample": f"S{n}"}), f"{os.getpid()}.csv")
-        for lab, n in work
-    ]
-    barrier.wait(60)
-    for export in exports:
-        home.commit(export)
-
-
-def in_processes(home: Home, work: list[list[tuple[str, int]]]) -> None:
-    barrier = FORKS.Barrier(len(work))
-    assert ended([begun(commit_all, home, mine, barrier) for mine in work]) == [0] * len(work)
-
-
-def test_four_processes_lose_nothing_and_append_nothing_twice(home):
-    each = often(3, 25)
-    same = [("north", n) for n in range(each)]
-    own = [[("north", 100 * process + n) for n in range(1, each)] for process in range(1, 5)]
-    labs = [[(f"lab {process % 2}", n) for n in range(each)] for process in range(4)]
-    in_processes(home, [same + mine + other for mine, other in zip(own, labs, strict=True)])
-    assert home.ledger.open().labs() == ["lab 0", "lab 1", "north"]
-    expected = {"north": each + 4 * (each - 1), "lab 0": each, "lab 1": each}
-    for lab, count in expected.items():
-        assert_once(home, lab)
-        rows = rows_of(home, lab)
-        assert len(rows) == rows["export"].n_unique() == count
-        assert set(rows["edition"]) == {1}
-    assert home.ledger.open().all_receipts().select(pl.struct("lab", "export").n_unique()).item() == sum(
-        expected.values()
-    )
 
 
 def test_an_export_is_known_by_lab_and_hash_only(home):
