@@ -106,12 +106,13 @@ class Process:
                 start_new_session=True, user=self.user,
             )  # fmt: skip
         until(
-            lambda: self._ended() or self.ready(), _TO_START, f"{self.command[0]} is not ready\n{self.said()}"
+            lambda: self.ended() or self.ready(), _TO_START, f"{self.command[0]} is not ready\n{self.said()}"
         )
-        if self._ended():
+        if self.ended():
             pytest.fail(f"{self.command[0]} ended while it started\n{self.said()}")
 
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
+        """Whether it is not there, or no longer."""
         return self.process is None or self.process.poll() is not None
 
     @property

@@ -75,6 +75,12 @@ class Lab:
     server: PrefectServer
     hands: Process
 
+    def keep_worker(self) -> None:
+        """A worker ends by itself when nobody answers it for long; what runs it starts it again, as `restart:
+        unless-stopped` of deployments/compose.yaml does."""
+        if self.hands.ended():
+            self.hands.start()
+
     def begin(self, home: Home) -> str:
         """Run the deployment over a home; gives the run's id."""
         (deployment,) = ask(self.server, "/deployments/filter", {})
@@ -93,11 +99,12 @@ class Lab:
 
     def end(self, run: str) -> str:
         """Wait until a run has ended; gives the state."""
-        until(
-            lambda: self.state(run) in ENDED,
-            240,
-            f"the run has not ended: {self.state(run)}\n{self.hands.said()}",
-        )
+
+        def ended() -> bool:
+            self.keep_worker()
+            return self.state(run) in ENDED
+
+        until(ended, 240, "the run has not ended")
         return self.state(run)
 
 
