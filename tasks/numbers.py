@@ -25,6 +25,9 @@ SURELY_POINT = _SURELY.format(d=r"\.", t=",", e=_EXPONENT)
 SURELY_COMMA = _SURELY.format(d=",", t=r"\.", e=_EXPONENT)
 _GROUPED = r"^[+-]?[1-9]\d{{0,2}}(?:{t}\d{{3}})+{end}$"
 
+_CORE = pl.col("value").str.strip_chars().str.replace(_COMPARATOR, "")
+_PROOFS = [_CORE.str.contains(sure).any().alias(sure) for sure in (SURELY_POINT, SURELY_COMMA)]
+
 
 def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
     """Which decimal mark the values prove, unless the layout says it.
@@ -36,9 +39,7 @@ def number_style(values: pl.Series, layout: Layout) -> NumberStyle:
         return "fixed-comma" if layout.values.decimal == "," else "fixed-point"
     if layout.values.thousands in (",", "."):
         return "fixed-point" if layout.values.thousands == "," else "fixed-comma"
-    core = pl.col(values.name).str.strip_chars().str.replace(_COMPARATOR, "")
-    proofs = (core.str.contains(p).any().alias(p) for p in (SURELY_POINT, SURELY_COMMA))
-    point, comma = values.to_frame().select(*proofs).row(0)
+    point, comma = values.to_frame("value").select(*_PROOFS).row(0)
     return "mixed" if point and comma else "comma" if comma else "point" if point else "unproven"
 
 

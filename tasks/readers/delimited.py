@@ -35,19 +35,21 @@ SWALLOWED = "quoted text runs over several records"
 _NOT_A_TABLE = ("MSH", "FHS", "BHS", "<", "{", "[", "#METABOLOMICS WORKBENCH", "%PDF", "{\\rtf")
 
 
-def _heads(head: bytes, whole: bool, layout: Layout) -> list[Head]:
-    """The head cut at each delimiter that the layout allows."""
-    shown = head_text(head, layout.encoding)
+@functools.lru_cache(maxsize=8)
+def _heads(head: bytes, whole: bool, encoding: str | None, delimiter: str | None) -> list[Head]:
+    """The head cut at each delimiter that a layout allows. The layouts ask for the same cuts one after the other,
+    and so does the reading of the export."""
+    shown = head_text(head, encoding)
     # where none occurs the table has one column, whatever it is cut at
-    delimiters = [layout.delimiter] if layout.delimiter else [d for d in DELIMITERS if d in shown] or [","]
-    heads = (_cut_at(delimiter, head, whole, layout.encoding) for delimiter in delimiters)
+    delimiters = [delimiter] if delimiter else [d for d in DELIMITERS if d in shown] or [","]
+    heads = (_cut_at(delimiter, head, whole, encoding) for delimiter in delimiters)
     return [head for head in heads if head is not None]
 
 
 @functools.lru_cache(maxsize=2 * len(DELIMITERS))
 def _cut_at(delimiter: str, head: bytes, whole: bool, encoding: str | None) -> Head | None:
     """The head cut at a delimiter, None where it cannot be. A record that the end of the head cuts through is
-    left out. The layouts ask for the same cuts one after the other, and so does the reading of the export."""
+    left out."""
     text = io.StringIO(head_text(head, encoding), newline="")
     try:
         records = list(csv.reader(text, delimiter=delimiter))
@@ -65,7 +67,7 @@ def glance(path: Path) -> Glance | None:
     if text.lstrip().startswith(_NOT_A_TABLE):
         return None
     whole = path.stat().st_size <= len(head)
-    return Glance(text, lambda layout: _heads(head, whole, layout))
+    return Glance(text, lambda layout: _heads(head, whole, layout.encoding, layout.delimiter))
 
 
 def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
@@ -76,7 +78,7 @@ def read(path: Path, layout: Layout, is_analyte: IsAnalyte) -> Reading:
     """
     head = read_head(path)
     whole = path.stat().st_size <= HEAD
-    found = best(_heads(head, whole, layout), layout, is_analyte)
+    found = best(_heads(head, whole, layout.encoding, layout.delimiter), layout, is_analyte)
     if found is None:
         raise Unreadable(f"no header row that layout {layout.name} knows")
     table, header = found

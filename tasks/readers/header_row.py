@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from schemas.layout import Layout
 from tasks.readers.columns import IsAnalyte, analyte_columns, key_parts, match
@@ -32,10 +34,16 @@ class Head:
         return frozenset[str]().union(*self.keys)
 
 
+@functools.lru_cache(maxsize=50_000)
+def _keys(name: str) -> tuple[str, ...]:
+    """The keys of a field, with and without a unit."""
+    part = split_unit(name)
+    return (key(name), key(part[0])) if part else (key(name),)
+
+
 def _may_be(names: list[str]) -> frozenset[str]:
-    """The keys of the names, with and without a unit."""
-    without_unit = (part[0] for name in names if (part := split_unit(name)))
-    return frozenset(map(key, names)).union(map(key, without_unit))
+    """The keys of the fields of a record."""
+    return frozenset(chain.from_iterable(map(_keys, names)))
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,8 @@ def best(heads: list[Head], layout: Layout, is_analyte: IsAnalyte) -> tuple[Head
         names, rest = head.records[number - 1], head.records[number:]
         known = match(names, layout)
         cells = analyte_columns(names, known.taken, layout, is_analyte)
-        agree = sum(abs(len(record) - len(names)) <= 1 for record in rest) / max(1, len(rest))
+        lengths = Counter(map(len, rest))
+        agree = sum(lengths[len(names) + more] for more in (-1, 0, 1)) / max(1, len(rest))
         found.append(((len(known.columns) + len(cells), agree), -position, number))
     if not found:
         return None

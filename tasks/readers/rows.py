@@ -26,7 +26,9 @@ def fields(width: int) -> list[str]:
 
 def behind(frame: pl.DataFrame, row: int) -> pl.DataFrame:
     """The records of `frame` (its `row` ascends) whose `row` is greater."""
-    return frame.slice(int(frame["row"].search_sorted(row, side="right")))
+    if not frame.height or frame["row"][0] > row:
+        return frame
+    return frame.slice(int((frame["row"] <= row).sum()))
 
 
 def _empty(column: str) -> pl.Expr:

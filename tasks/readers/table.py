@@ -76,8 +76,10 @@ def is_blank(record: Sequence[str]) -> bool:
 def _true_names(names: list[str], rest: list[list[str]]) -> list[str]:
     """The headers, one for each field of the records: many programs end the records, or only the header,
     with one delimiter too many."""
+    if any(len(record) == len(names) and not is_blank(record) for record in rest):
+        return names
     lengths = Counter(len(record) for record in rest if not is_blank(record))
-    if not lengths or len(names) in lengths:
+    if not lengths:
         return names
     usual = lengths.most_common(1)[0][0]
     if usual == len(names) + 1 and not any(record[-1].strip() for record in rest if len(record) == usual):
