@@ -78,7 +78,7 @@ def choose(
     lab: str,
     pinned: tuple[str, ...] = (),
     is_analyte: Callable[[str], bool] | None = None,
-    explain: bool = True,
+    explain: bool = False,
 ) -> Choice:
     """The layout that fits what the file holds; its name is never looked at.
 

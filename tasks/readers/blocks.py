@@ -10,7 +10,7 @@ import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Reading, Unreadable
 from schemas.layout import Layout
-from tasks.readers.columns import Columns, match
+from tasks.readers.columns import match
 from tasks.readers.last_record import CUT
 from tasks.readers.rows import FILLED, WRONG_LENGTH
 from tasks.readers.text import Text, open_lines
@@ -28,7 +28,7 @@ class Blocks:
     def __init__(self, layout: Layout, reading: Reading) -> None:
         self.layout, self.reading = layout, reading
         self.names: list[str] | None = None
-        self.columns: Columns = {}
+        self.columns: dict[str, tuple[int, ...]] = {}
         self.unit: str | None = None  # the unit that the header of the value states
         self.rows: list[dict[str, object]] = []
         self._seen: dict[str, None] = {}  # all headers, in order
@@ -40,7 +40,7 @@ class Blocks:
         found = match(keys or names, self.layout)
         if found.twice:
             raise Unreadable(f"duplicate header for {', '.join(found.twice)}")
-        self.names, self.columns, self.unit = names, found.columns, found.value_unit
+        self.names, self.columns, self.unit = names, dict(found.columns), found.value_unit
         self.reading.skip("column header")
         for ours, at in self.columns.items():
             self.reading.columns_used[ours] = " + ".join(names[i] for i in at)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from schemas.layout import Layout, Wide
 from schemas.names import folded
@@ -13,7 +14,7 @@ from tasks.readers.headers import LONGEST, is_plain_unit, key, split_unit
 
 IsAnalyte = Callable[[str], bool]
 #: our column -> its 0-based field, or the two fields that are joined
-Columns = dict[str, tuple[int, ...]]
+Columns = Mapping[str, tuple[int, ...]]
 
 #: the unit of a peak area
 RESPONSE = "{area}"
@@ -76,16 +77,18 @@ def _match(names: tuple[str, ...], layout: Layout) -> Matched:
     for index, name in enumerate(names):
         places.setdefault(key(name), []).append(index)
     places.pop("", None)
-    columns: Columns = {}
+    columns: dict[str, tuple[int, ...]] = {}
     twice: list[str] = []
     value_unit = None
-    fallbacks: Columns = {}
+    fallbacks: dict[str, tuple[int, ...]] = {}
 
     def as_listed(hit: list[int], aliases: tuple[str, ...]) -> list[int]:
         """Of headers that differ in punctuation only (`CRLB` and `%CRLB`), those that the layout lists so."""
         return (len(hit) > 1 and [index for index in hit if names[index].strip() in aliases]) or hit
 
-    def find(ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: Columns) -> bool:
+    def find(
+        ours: str, among: dict[str, list[int]], aliases: tuple[str, ...], found: dict[str, tuple[int, ...]]
+    ) -> bool:
         if key_parts((aliases,)).isdisjoint(among):
             return False
         for keys in _keys(aliases):
@@ -125,7 +128,8 @@ def _match(names: tuple[str, ...], layout: Layout) -> Matched:
             value_unit = RESPONSE
             twice += ["value"] if len(at) > 1 else []
             break
-    return Matched(columns, tuple(twice), value_unit, fallbacks)
+    # the next to ask is given the same, so nobody may change it
+    return Matched(MappingProxyType(columns), tuple(twice), value_unit, MappingProxyType(fallbacks))
 
 
 def analyte_columns(names: list[str], taken: set[int], layout: Layout, is_analyte: IsAnalyte) -> list[Cell]:

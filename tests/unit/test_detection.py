@@ -84,7 +84,8 @@ def test_two_that_fit_equally_are_a_question(tmp_path: Path) -> None:
 
 
 def test_a_layout_that_does_not_fit_says_what_lacks(tmp_path: Path) -> None:
-    choice = choose(write(tmp_path, "Sample ID,Result\nS1,2\n"), LAYOUTS, "lab", is_analyte=is_analyte)
+    path = write(tmp_path, "Sample ID,Result\nS1,2\n")
+    choice = choose(path, LAYOUTS, "lab", is_analyte=is_analyte, explain=True)
     why = {name: text for name, _, text in choice.considered}
     assert why["generic"] == "no headers for analyte or code"
 

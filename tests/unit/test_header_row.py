@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.layout import Layout, Wide, load_layouts
+from tasks.readers.columns import match
 from tasks.readers.header_row import HEADER_WITHIN, Head, Sought, find_header, lacking, nearest
 
 SHIPPED = load_layouts()
@@ -59,3 +60,11 @@ def test_of_records_that_all_lack_something_the_one_that_lacks_least_is_told(lay
     lacks = [lacking(record, layout, is_analyte) for records in tables for record in records[:HEADER_WITHIN]]
     heads = [Head(",", records) for records in tables]
     assert nearest(heads, layout, is_analyte) == (sorted(lacks, key=len)[0] if lacks else None)
+
+
+def test_what_headers_are_is_found_once_and_can_be_changed_by_nobody() -> None:
+    names = ["Sample ID", "Analyte", "Result"]
+    found = match(names, SHIPPED["generic"])
+    assert match(list(names), SHIPPED["generic"]) is found
+    with pytest.raises(TypeError):
+        found.columns["analyte"] = (0,)  # type: ignore[index]
