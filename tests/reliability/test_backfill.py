@@ -276,7 +276,8 @@ def test_backfills_beside_ingestion_lose_nothing_double_nothing_and_no_reader_se
         assert same(rebuilt(home, tmp_path / f"{number} clean"), home.comparable()) == []
         total += reads.value
         shutil.rmtree(home.folder)
-    assert total > 10
+    print(f"{count} rounds, {total} files read")
+    assert total >= 100 * count
 
 
 def test_a_batch_that_another_run_has_just_committed_is_left_out(home):
