@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyreadstat
 
 from schemas.export import Reading, Unreadable
 from schemas.layout import Layout
@@ -54,6 +53,8 @@ _LONGEST_HEAD = 8_000
 
 def _safely(path: Path, **options: Any) -> tuple[dict[str, Any], Any]:
     """Call the parser; whatever it raises becomes a reason, because its messages may quote the text."""
+    import pyreadstat  # takes a tenth of a second, and nearly all exports are others
+
     reason = _DAMAGED
     try:
         return pyreadstat.read_xport(path, output_format="dict", disable_datetime_conversion=True, **options)
