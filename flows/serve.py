@@ -68,7 +68,9 @@ def serve(cron: str, port: int) -> None:
 
     cron: when `ingest` runs (UTC). port: of the server that is started; 0 takes a free one. Server and
     worker are processes of their own, ended in the order worker, server, by force where they do not listen.
+    Raises CannotServe, for a wrong `cron` before anything is started.
     """
+    _refuse_nonsense(cron)
     signal.signal(signal.SIGTERM, _interrupt)
     url = os.environ.get("PREFECT_API_URL")
     children: list[subprocess.Popen] = []
@@ -93,6 +95,17 @@ def serve(cron: str, port: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for child in reversed(children):
             _end(child)
+
+
+def _refuse_nonsense(cron: str) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        CronSchedule(cron=cron)
+    except ValueError:
+        raise CannotServe(
+            f"--cron {cron!r} is no schedule; give five fields, such as '*/15 * * * *'"
+        ) from None
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -96,3 +96,14 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(home: Home) -> None:
     assert done.returncode == 1
     assert "is taken: name another with --port" in done.stderr
     assert time.monotonic() - began < 60
+
+
+def test_a_schedule_that_is_none_is_refused_before_anything_is_started(home: Home) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "serve", "--cron", "every hour", "--port", "0"],
+        env=environment(NEUROBALANCE_HOME=str(home.folder)), cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 1
+    assert "give five fields" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not list(home.folder.rglob("*.db")), "no server has been started"
