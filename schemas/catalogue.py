@@ -67,7 +67,7 @@ def catalogue_of(contents: Mapping[str, bytes], added: Mapping[str, bytes]) -> C
         return known
     rows = {name: read_rows(name, content) for name, content in contents.items()}
     if added:
-        from schemas.contracts import checked_rows  # imports Pandera, so only where it is needed
+        from schemas.own_rows import checked_rows  # imports Pandera, so only where it is needed
 
         for name, more in checked_rows(added, rows).items():
             rows[name] += more

@@ -12,8 +12,9 @@ from schemas.catalogue import (
     read_rows,
 )
 from schemas.catalogue_rows import CLOCKED, METRIC_FILES, READING_FILES
-from schemas.contracts import CONTRACTS, check_rows, columns_of
+from schemas.contracts import CONTRACTS, columns_of
 from schemas.formula import FormulaError, parse_formula
+from schemas.own_rows import check_rows
 from tests.unit.catalogue import CATALOGUE, rows
 
 FILES = (*READING_FILES, *METRIC_FILES)
