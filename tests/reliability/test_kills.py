@@ -23,10 +23,10 @@ from schemas.store import UNDER_WAY
 from tasks.upkeep import maintain
 from tests.docs.plain import ingest
 from tests.home import Home, often, same
+from tests.reliability.backfills import MENDED, MIXED, backfill
 from tests.reliability.killable import Killable, Told
 from tests.reliability.published import assert_readable, sent
 from tests.reliability.servers import prefect_server
-from tests.reliability.test_backfill import MENDED, MIXED, backfill
 from tests.reliability.test_exactly_once import assert_conserved
 from tests.reliability.test_failures import copy_of
 

@@ -12,9 +12,9 @@ import pytest
 
 from schemas.settings import Settings, SettingsError
 from tests.home import Home, same, table
+from tests.reliability.backfills import MENDED, MIXED, backfill
 from tests.reliability.published import sent
 from tests.reliability.servers import ROOT, prefect_server, run
-from tests.reliability.test_backfill import MENDED, MIXED, backfill
 from tests.s3 import S3Server, free_ports
 
 LABS = ("north", "south", "east", "west")
