@@ -128,10 +128,7 @@ def test_killed_at_any_moment_of_ingest_or_backfill_a_rerun_ends_as_if_nothing_h
     seed: int, killable: Killable, undisturbed: Undisturbed, kills: Kills, tmp_path: Path
 ) -> None:
     flow = FLOWS[seed % 2]
-    home = copy_of(undisturbed.begins[flow], tmp_path / "home")
-    told = killable.run(flow, home.folder, random.Random(seed).random() * undisturbed.seconds[flow])
-    assert told.status == (0 if told.done else signal.SIGKILL)
-    kills.note(flow, told)
+    home = killed(flow, random.Random(seed), killable, undisturbed, kills, tmp_path)
     assert assert_readable(home)
     ingest(home.settings)
     backfill(home)
@@ -142,6 +139,25 @@ def test_killed_at_any_moment_of_ingest_or_backfill_a_rerun_ends_as_if_nothing_h
     assert_swept(home)
     assert_as_undisturbed(home, undisturbed)
     shutil.rmtree(home.folder)
+
+
+def killed(
+    flow: str, draw: random.Random, killable: Killable, undisturbed: Undisturbed, kills: Kills, folder: Path
+) -> Home:
+    """A home whose run was killed at work. A moment that came after the end is drawn again, from a new home."""
+    seconds = undisturbed.seconds[flow]
+    for attempt in range(10):
+        home = copy_of(undisturbed.begins[flow], folder / str(attempt))
+        told = killable.run(flow, home.folder, draw.random() * seconds)
+        assert told.status == (0 if told.done else signal.SIGKILL)
+        kills.note(flow, told)
+        if not told.done:
+            return home
+        seconds = (
+            told.last
+        )  # the machine has less to do beside this run than when the undisturbed ones were measured
+        shutil.rmtree(home.folder)
+    raise AssertionError(f"none of ten kills hit a run at work: {kills}")
 
 
 def assert_as_undisturbed(home: Home, undisturbed: Undisturbed) -> None:
@@ -159,15 +175,9 @@ def assert_swept(home: Home) -> None:
     assert files == home.ledger.open().paths
 
 
-@pytest.mark.skipif(ALONE is not None, reason="one seed alone")
-def test_these_kills_hit_runs_that_were_at_work(kills: Kills) -> None:
-    assert 2 * kills.hit.total() >= len(SEEDS), kills
-    if len(SEEDS) >= 100:  # of few kills, all may come between stages, and none while a file is being written
-        for flow, stages in AT_WORK.items():
-            for stage in stages:
-                assert any(said.startswith(flow) and stage in said for said in kills.hit), (
-                    flow,
-                    stage,
-                    kills,
-                )
-        assert kills.strays > 0
+@pytest.mark.skipif(len(SEEDS) < 100, reason="of few kills, none need hit a given stage")
+def test_many_kills_hit_every_stage_that_takes_long_and_files_being_written(kills: Kills) -> None:
+    for flow, stages in AT_WORK.items():
+        for stage in stages:
+            assert any(said.startswith(flow) and stage in said for said in kills.hit), (flow, stage, kills)
+    assert kills.strays > 0
