@@ -11,9 +11,10 @@ import polars as pl
 
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
-from tasks.balance import compute, incomplete_24h, unusual_creatinine
+from tasks.balance import compute, unusual_creatinine
 from tasks.current import Current
-from tasks.sides import RESPONSE, formula_of, spread, wide
+from tasks.sides import RESPONSE, formula_of
+from tasks.slots import incomplete_24h, spread, wide
 from tasks.validate import RULES
 
 _UNUSUAL = "creatinine outside 0.3 to 3.0 g/L"

@@ -1,14 +1,16 @@
-"""The components of a metric in a frame of one row per sample: which are there, in which units. Pure Polars."""
+"""Both sides of a metric of each sample, in the first basis in which every component is there. Pure Polars."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import polars as pl
 
 from schemas.catalogue import Metric
 from schemas.formula import Formula
-from tasks.intervals import Interval
+from tasks.intervals import BALANCE, Interval, factor_of, mean_log, natural_range, opposed, shape_of, total
+from tasks.slots import ENDS, MRS_UNITS, slot, units_in
 
 #: Basis of a metric of peak areas: no amount, so it stands in no panel beside ratios of amounts.
 RESPONSE = "response"
@@ -23,67 +25,15 @@ UNITS = {
     "nmol/mg{prot}": "per_protein",
     "nmol/10*9{plt}": "per_platelets",
 }
-#: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
-_MRS_UNITS = ("{i.u.}", "1/{tCr}")
+_PER_DAY = "umol/(24.h)"
 #: Units of peak areas. Only what a layout calls comparable is ever ratioed, and only with its like.
 _COMPARABLE = ("{area,comparable}", "{area_ratio,comparable}")
 RESPONSES = ("{area}", "{area_ratio}", *_COMPARABLE)
 URINE = ("urine", "urine_24h", "urine_timed", "dried_urine")
-ENDS = ("low", "high", "rounding")
 #: end -> what stands after a metric's id in the name of the column of a ratio that a lab prints.
 PRINTED = {end: f" printed {end}" for end in ENDS}
-
-
-def slot(analyte: str, unit: str, end: str) -> str:
-    """The column of one end of one analyte in one unit, in a frame of one row per sample."""
-    return f"{analyte}|{unit}|{end}"
-
-
-def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
-    """One row per sample, one column per analyte, unit and end (`low`, `high`, `rounding`).
-
-    results: one row per sample, analyte and unit."""
-    wanted = results.lazy().filter(pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio"))
-    used = wanted.select("sample_key", "analyte", "unit", *ENDS).collect()
-    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in ENDS})
-    return _with_total_creatine(frame) if "tcr" in analytes else frame
-
-
-def spread(rows: pl.DataFrame, by: list[str], values: dict[str, str]) -> pl.DataFrame:
-    """One row per sample_key, and for each combination of `by` the columns `values`, named by the texts of
-    `by` joined with | and by what `values` appends.
-
-    rows: at most one per sample_key and combination. Many times faster than a pivot.
-    """
-    samples = rows.select("sample_key").unique(maintain_order=True).with_row_index("_at")
-    placed = rows.join(samples, on="sample_key", how="left", maintain_order="left").drop("sample_key")
-    columns = [samples["sample_key"]]
-    nowhere = pl.Series([None], dtype=pl.UInt32).new_from_index(0, samples.height)
-    slots = placed.partition_by(by, as_dict=True, include_key=False)
-    for key, mine in sorted(slots.items()):
-        # which row of `mine` is the one of each sample
-        at = nowhere.clone().scatter(mine["_at"], pl.int_range(mine.height, dtype=pl.UInt32, eager=True))
-        columns += [mine[name].gather(at).alias("|".join(key) + end) for name, end in values.items()]
-    return pl.DataFrame(columns)
-
-
-def _with_total_creatine(frame: pl.DataFrame) -> pl.DataFrame:
-    """Per total creatine, total creatine itself is 1: tables of ratios do not print it, and a ratio to it that is
-    printed needs no division."""
-    unit = _MRS_UNITS[1]
-    printed = [name for name in frame.columns if name.endswith(f"|{unit}|low")]
-    if not printed:
-        return frame
-    any_of = pl.any_horizontal(pl.col(name).is_not_null() for name in printed)
-    ends = {
-        slot("tcr", unit, end): number for end, number in (("low", 1.0), ("high", 1.0), ("rounding", 0.0))
-    }
-    return frame.with_columns(
-        pl.when(any_of)
-        .then(pl.col(name).fill_null(number) if name in frame.columns else pl.lit(number))
-        .alias(name)
-        for name, number in ends.items()
-    )
+#: What stands after an analyte in the name of the column that says why it is in no slot.
+MISSING = " missing"
 
 
 def formula_of(metric: Metric) -> Formula:
@@ -93,63 +43,200 @@ def formula_of(metric: Metric) -> Formula:
     return metric.formula
 
 
+class Way(NamedTuple):
+    """One basis that a metric can be computed in, and whether every component of a sample is there."""
+
+    whole: pl.Expr
+    unit: str
+    #: what was sent per creatinine is converted with the sample's creatinine
+    converted: bool = False
+
+    @property
+    def basis(self) -> str:
+        """What is published as the basis of the metric."""
+        basis = RESPONSE if self.unit in RESPONSES else UNITS.get(self.unit, self.unit)
+        return basis + (", converted with the sample's creatinine" if self.converted else "")
+
+
 class Sides:
-    """The components of one metric in a frame of one row per sample."""
+    """One metric in a frame of one row per sample.
 
-    def __init__(self, metric: Metric, frame: pl.DataFrame) -> None:
-        self.metric, self.have, self.formula = metric, set(frame.columns), formula_of(metric)
-        self.numerator, self.denominator = self.formula.numerator, self.formula.denominator
-        self.components = list(dict.fromkeys((*self.numerator, *self.denominator)))
+    refusals: specimen -> why the metric is refused there. columns: those of the frame.
+    """
 
-    def end(self, analyte: str, unit: str, end: str) -> pl.Expr:
-        name = slot(analyte, unit, end)
-        return pl.col(name) if name in self.have else pl.lit(None, pl.Float64)
+    def __init__(self, metric: Metric, refusals: dict[str, str], columns: frozenset[str]) -> None:
+        self.metric, self.refusals = metric, refusals
+        self._units, self._printed_by_lab = units_in(columns), metric.id + PRINTED["low"] in columns
+        self.formula = formula_of(metric)
+        self.components = self.formula.analytes
+        self.specimens = [*metric.specimens, *refusals]
+        self.mine = pl.col("specimen").is_in(self.specimens)
+        #: the column that says which of `ways` a sample takes: its number
+        self.way = f"{metric.id} way"
+        self.ways = self._ways()
 
-    def present(self, analyte: str, unit: str) -> pl.Expr:
-        return self.end(analyte, unit, "low").is_not_null()
+    def _ways(self) -> list[Way]:
+        """The bases in which any component is there, best first; never one side converted alone."""
+        ways = []
+        for unit in self._in_order():
+            whole = self._all_in(unit)
+            ways.append(Way(whole & ~pl.col("_incomplete_24h") if unit == _PER_DAY else whole, unit))
+        if set(self.specimens) & set(URINE) and "umol/L" in self._units.get("creatinine", ()):
+            whole = pl.all_horizontal(
+                self._present(c, "umol/L")
+                | (self._present(c, "umol/mmol{creat}") & self._present("creatinine", "umol/L"))
+                for c in self.components
+            )
+            ways.append(Way(whole, "umol/L", converted=True))
+        return ways
 
-    def anywhere(self, analyte: str) -> pl.Expr:
-        mine = [
-            pl.col(name).is_not_null()
-            for name in sorted(self.have)
-            if name.startswith(f"{analyte}|") and name.endswith("|low")
-        ]
-        return pl.any_horizontal(mine) if mine else pl.lit(False)
-
-    def printed(self, end: str) -> pl.Expr:
-        """One end of the ratio as a lab prints it, in the metric's unit."""
-        name = self.metric.id + PRINTED[end]
-        return pl.col(name) if name in self.have else pl.lit(None, pl.Float64)
-
-    def units(self) -> list[str]:
+    def _in_order(self) -> list[str]:
         """Units in which any component is there, best first; mass only where the metric needs no moles."""
-        known = {
-            name.split("|")[1]
-            for name in self.have
-            if name.split("|")[0] in self.components and name.endswith("|low")
-        }
-        no_moles = _MRS_UNITS if self.metric.molar_required else known
+        known = {unit for c in self.components for unit in self._units.get(c, ())}
+        no_moles = MRS_UNITS if self.metric.molar_required else known
         others = {u for u in known - set(UNITS) if u in _COMPARABLE or (u in no_moles and u not in RESPONSES)}
         # concentrations have more digits than the ratios that a fit prints of them, so they come first
-        ordered = sorted(others, key=lambda u: (u not in _MRS_UNITS, u != _MRS_UNITS[0], u))
+        ordered = sorted(others, key=lambda u: (u not in MRS_UNITS, u != MRS_UNITS[0], u))
         return [unit for unit in UNITS if unit in known] + ordered
 
+    def first_way(self) -> pl.Expr:
+        """The column `way`: the number of the first of `ways` in which every component is there."""
+        taken = [
+            pl.when(self.mine & way.whole).then(pl.lit(at, pl.UInt8)) for at, way in enumerate(self.ways)
+        ]
+        return (pl.coalesce(taken) if taken else pl.lit(None, pl.UInt8)).alias(self.way)
 
-def interval(sides: Sides, analyte: str, unit: str, widen: bool = False) -> Interval:
-    """The interval of an amount; `widen`: with the rounding of the printed value added to both ends."""
-    low, high = sides.end(analyte, unit, "low"), sides.end(analyte, unit, "high")
-    if not widen:
-        return low, high
-    half = sides.end(analyte, unit, "rounding").fill_null(0.0)
-    lowest = pl.when(low.is_not_null()).then(pl.max_horizontal(low - half, pl.lit(0.0)))
-    return lowest, high + half
+    def weighed(self, frame: pl.LazyFrame, taken: list[int]) -> pl.LazyFrame:
+        """One row per sample in a specimen that the metric is defined for, or refused in.
+
+        frame: slots (`slots.wide`), `sample_key`, `specimen`, `time_source`, `time_precision`, `_incomplete_24h`,
+        `way`, of each component what `MISSING` names, and, where the lab prints the ratio, what `PRINTED` names.
+        taken: the ways that any sample takes; the others are not worked out.
+
+        Returns sample_key, metric; shape, factor, scale, lowest, highest (of the formula); top, bottom (what is
+        weighed, as `intervals.opposed`), wide_top, wide_bottom (with the rounding of the printed amounts),
+        numerator, denominator, each `_low` and `_high` in component_unit; basis; zero (a component is zero);
+        refused (why there is no value, as far as it does not depend on the basis), incomplete, areas (whether
+        every component is there per 24 h of an incomplete collection, or as an area); reported_low, _high,
+        _rounding.
+        """
+        formula = self.formula
+        lowest, highest = natural_range(formula)
+        said = {"factor": factor_of(formula), "scale": formula.scale, "lowest": lowest, "highest": highest}
+        areas = (pl.any_horizontal(self._present(c, unit) for unit in RESPONSES) for c in self.components)
+        return frame.filter(self.mine).select(
+            "sample_key",
+            pl.lit(self.metric.id).alias("metric"),
+            pl.lit(shape_of(formula)).alias("shape"),
+            *(pl.lit(number).alias(name) for name, number in said.items()),
+            *self._in_their_way(taken),
+            self._refused().alias("refused"),
+            (pl.col("_incomplete_24h") & self._all_in(_PER_DAY)).alias("incomplete"),
+            pl.all_horizontal(areas).alias("areas"),
+            *(self._printed(end).alias(f"reported_{end}") for end in ENDS),
+        )
+
+    def _in_their_way(self, taken: list[int]) -> list[pl.Expr]:
+        """What depends on the way that a sample takes."""
+        figures = {at: self._figures(self.ways[at]) for at in taken}
+        nothing = dict.fromkeys(_FIGURES, pl.lit(None, pl.Float64)) | {
+            "basis": pl.lit(None, pl.String), "component_unit": pl.lit(None, pl.String),
+            "zero": pl.lit(None, pl.Boolean),
+        }  # fmt: skip
+        return [
+            (pl.coalesce(pl.when(pl.col(self.way) == at).then(of[name]) for at, of in figures.items())
+             if figures else none).alias(name)
+            for name, none in nothing.items()
+        ]  # fmt: skip
+
+    def _figures(self, way: Way) -> dict[str, pl.Expr]:
+        formula = self.formula
+        amounts = self._amounts(way, widen=False)
+        sides = dict(zip(("top", "bottom"), opposed(formula, amounts), strict=True))
+        if self._printed_by_lab:
+            wide = opposed(formula, self._amounts(way, widen=True))
+            sides |= zip(("wide_top", "wide_bottom"), wide, strict=True)
+        else:  # what nothing is compared with
+            nothing = pl.lit(None, pl.Float64)
+            sides |= dict.fromkeys(("wide_top", "wide_bottom"), (nothing, nothing))
+        for name, side in (("numerator", formula.numerator), ("denominator", formula.denominator)):
+            low, high = ([amounts[c][end] for c in dict.fromkeys(side)] for end in (0, 1))
+            balance = shape_of(formula) == BALANCE
+            sides[name] = (
+                (mean_log(low).exp(), mean_log(high).exp()) if balance else (total(low), total(high))
+            )
+        ends = {
+            f"{name}_{end}": side[at]
+            for name, side in sides.items()
+            for at, end in enumerate(("low", "high"))
+        }
+        return ends | {
+            "zero": pl.any_horizontal(high == 0 for _, high in amounts.values()),
+            "basis": pl.lit(way.basis),
+            "component_unit": pl.lit(way.unit),
+        }
+
+    def _refused(self) -> pl.Expr:
+        missing = pl.concat_str(
+            [pl.col(c + MISSING) for c in self.components], separator="; ", ignore_nulls=True
+        )
+        why: list[pl.Expr] = [pl.when(missing != "").then(missing)]
+        if self.refusals:
+            of_specimen = pl.col("specimen").replace_strict(
+                self.refusals, default=None, return_dtype=pl.String
+            )
+            why.insert(0, of_specimen)
+        if self.metric.time_needed:
+            lacks = (pl.col("time_source") != "collected").fill_null(True)
+            if self.metric.time_needed == "clock":
+                lacks |= (pl.col("time_precision") != "clock").fill_null(True)
+            clock = "clock time" if self.metric.time_needed == "clock" else "time"
+            why.append(pl.when(lacks).then(pl.lit(f"needs the {clock} of collection")))
+        return pl.coalesce(why)
+
+    # amounts
+
+    def _end(self, analyte: str, unit: str, end: str) -> pl.Expr:
+        there = unit in self._units.get(analyte, ())
+        return pl.col(slot(analyte, unit, end)) if there else pl.lit(None, pl.Float64)
+
+    def _present(self, analyte: str, unit: str) -> pl.Expr:
+        return self._end(analyte, unit, "low").is_not_null()
+
+    def _all_in(self, unit: str) -> pl.Expr:
+        return pl.all_horizontal(self._present(c, unit) for c in self.components)
+
+    def _printed(self, end: str) -> pl.Expr:
+        """One end of the ratio as a lab prints it, in the metric's unit."""
+        return pl.col(self.metric.id + PRINTED[end]) if self._printed_by_lab else pl.lit(None, pl.Float64)
+
+    def _amounts(self, way: Way, widen: bool) -> dict[str, Interval]:
+        if way.converted:
+            return {c: self._per_volume(c, widen) for c in self.components}
+        return {c: self._interval(c, way.unit, widen) for c in self.components}
+
+    def _interval(self, analyte: str, unit: str, widen: bool) -> Interval:
+        """The interval of an amount; `widen`: with the rounding of the printed value added to both ends."""
+        low, high = self._end(analyte, unit, "low"), self._end(analyte, unit, "high")
+        if not widen:
+            return low, high
+        half = self._end(analyte, unit, "rounding").fill_null(0.0)
+        lowest = pl.when(low.is_not_null()).then(pl.max_horizontal(low - half, pl.lit(0.0)))
+        return lowest, high + half
+
+    def _per_volume(self, analyte: str, widen: bool) -> Interval:
+        """An amount per volume, converted with the same sample's creatinine where it was sent per creatinine."""
+        creatinine = [end / 1000 for end in self._interval("creatinine", "umol/L", widen)]  # mmol/L
+        sent = self._interval(analyte, "umol/mmol{creat}", widen)
+        converted = [end * c for end, c in zip(sent, creatinine, strict=True)]
+        direct = self._interval(analyte, "umol/L", widen)
+        low, high = (pl.coalesce(d, c) for d, c in zip(direct, converted, strict=True))
+        return low, pl.when(high.is_nan()).then(math.inf).otherwise(high)
 
 
-def per_volume(sides: Sides, analyte: str, widen: bool = False) -> Interval:
-    """An amount per volume, converted with the same sample's creatinine where it was sent per creatinine."""
-    creatinine = [end / 1000 for end in interval(sides, "creatinine", "umol/L", widen)]  # mmol/L
-    sent = interval(sides, analyte, "umol/mmol{creat}", widen)
-    converted = [end * c for end, c in zip(sent, creatinine, strict=True)]
-    direct = interval(sides, analyte, "umol/L", widen)
-    low, high = (pl.coalesce(d, c) for d, c in zip(direct, converted, strict=True))
-    return low, pl.when(high.is_nan()).then(math.inf).otherwise(high)
+#: The columns of numbers that a way gives.
+_FIGURES = [
+    f"{side}_{end}"
+    for side in ("top", "bottom", "wide_top", "wide_bottom", "numerator", "denominator")
+    for end in ("low", "high")
+]
