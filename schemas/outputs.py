@@ -6,6 +6,7 @@ files, `datapackage.json` and the data dictionary.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -196,14 +197,16 @@ def polars_schema(columns: tuple[Column, ...]) -> dict[str, Any]:
 
 
 @cache
-def pandera_schema(columns: tuple[Column, ...]) -> pa.DataFrameSchema:
-    """The schema that a file must pass before it replaces the published one."""
+def pandera_schema(columns: tuple[Column, ...], coded: frozenset[str] = frozenset()) -> pa.DataFrameSchema:
+    """The schema that a file must pass before it replaces the published one.
+
+    coded: columns whose texts stand as codes (`pl.Enum`, each with texts of its own), and are written as texts."""
     import pandera.polars as pa
 
     return pa.DataFrameSchema(
         {
             column.name: pa.Column(
-                column.dtype,
+                None if column.name in coded else column.dtype,
                 nullable=not column.required,
                 description=column.description,
                 metadata={"unit": column.unit, "phi": column.phi, "lineage": column.lineage},
@@ -231,6 +234,14 @@ def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.
             )
         )
     return pyarrow.schema(fields, metadata={f"neurobalance.{key}": value for key, value in about.items()})
+
+
+def file_metadata(columns: tuple[Column, ...], about: dict[str, str]) -> dict[str, str]:
+    """The metadata of a Parquet file: `about`, and the `arrow_schema` as Arrow's own writer keeps it there, so that
+    texts that are written from codes are read as texts."""
+    schema = arrow_schema(columns, about)
+    said = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    return said | {"ARROW:schema": b64encode(schema.serialize().to_pybytes()).decode()}
 
 
 def datapackage(datasets: dict[str, tuple[Column, ...]]) -> dict:

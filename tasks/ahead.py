@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -21,19 +19,3 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not None:
             coming = thread.submit(next, items, None)
             yield item
-
-
-def beside(work: Callable[[S], T], items: Iterable[S], at_once: int) -> Iterator[T]:
-    """What `work` makes of each of `items`, in their order; `at_once` of them are worked on while the one before
-    them is used.
-
-    What `work` raises is raised here.
-    """
-    with ThreadPoolExecutor(at_once) as threads:
-        coming: deque[Future[T]] = deque()
-        for item in items:
-            coming.append(threads.submit(work, item))
-            if len(coming) > at_once:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()

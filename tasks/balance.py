@@ -62,7 +62,8 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
 
 def _by_sample(now: Current, analytes: set[str]) -> pl.DataFrame:
     """One row per sample of `now`, in its order, with all that `Sides.weighed` needs but the ways."""
-    base = now.samples.select("sample_key", "specimen", "time_source", "time_precision")
+    told = pl.col("specimen", "time_source", "time_precision").cast(pl.String)  # texts, where they are coded
+    base = now.samples.select("sample_key", told)
     ratios = now.results.filter("is_ratio").select("sample_key", "analyte", *ENDS)
     problems = now.problems.filter(pl.col("analyte").is_in(sorted(analytes)))
     for part in (

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import polars as pl
+from polars import selectors as cs
 
 from schemas import outputs
 from schemas.catalogue import Catalogue
@@ -92,7 +93,7 @@ class Builder:
             for number, part in enumerate(_divided(rows, portion.parts, folder / "rows")):
                 for name, frame in self._of_samples(part, portion).items():
                     made[name].append(folder / f"{name}-{number}")
-                    frame.write_ipc(made[name][-1])
+                    frames.decoded(frame).write_ipc(made[name][-1])
         except BaseException:
             built.close()
             raise
@@ -118,21 +119,24 @@ def _divided(rows: pl.LazyFrame, parts: int, folder: Path) -> Iterator[pl.DataFr
 
 
 def checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the published columns, in order, once it has passed the schema of its dataset.
+    """`frame` with the published columns, in order, once it has passed the schema of its dataset. Texts may be coded.
 
     Pandera's own error would quote cells, so what is raised names columns only.
     """
     from pandera.errors import SchemaError, SchemaErrors
 
+    coded = frozenset(frame.select(cs.enum()).columns)
     ready = frame.select(
-        pl.col(c.name).cast(c.dtype) if c.name in frame.columns else pl.lit(None, c.dtype).alias(c.name)
+        pl.lit(None, c.dtype).alias(c.name) if c.name not in frame.columns
+        else pl.col(c.name) if c.name in coded and c.dtype == pl.String
+        else pl.col(c.name).cast(c.dtype)
         for c in columns
-    )
+    )  # fmt: skip
     if dataset in _SORT:
         ready = ready.sort(_SORT[dataset], nulls_last=True, maintain_order=True)
     failed = False
     try:
-        outputs.pandera_schema(columns).validate(ready, lazy=True)
+        outputs.pandera_schema(columns, coded).validate(ready, lazy=True)
     except (SchemaErrors, SchemaError):
         failed = True
     if failed:

@@ -117,9 +117,8 @@ def _of_lab(snapshot: Snapshot, pseudonyms: frames.Pseudonyms, then: Catalogue, 
 
 
 def _metrics(rows: pl.DataFrame, catalogue: Catalogue, pseudonyms: frames.Pseudonyms) -> pl.DataFrame:
-    return frames.of_samples(current(rows), catalogue, pseudonyms)["metrics"].with_columns(
-        pl.lit(pseudonyms.lab).alias("lab")
-    )
+    metrics = frames.of_samples(current(rows), catalogue, pseudonyms)["metrics"]
+    return frames.decoded(metrics).with_columns(pl.lit(pseudonyms.lab).alias("lab"))
 
 
 def _differing(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

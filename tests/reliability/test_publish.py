@@ -1,6 +1,9 @@
 """What stands in the outputs after originals, corrections and withdrawals, and which files are written for it."""
 
+import duckdb
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas import outputs
@@ -22,6 +25,25 @@ def test_metrics_results_and_panels_say_the_same(home):
     assert panels.columns == [c.name for c in outputs.datasets(Bench.of(home.settings).catalogue)["panels"]]
     assert home.values("kynurenine") == [2]
     assert_accounted(home)
+
+
+def test_polars_pyarrow_and_duckdb_read_texts_and_what_is_said_of_each_column(home, tmp_path):
+    home.ingest("north", table(KYN, TRP))
+    home.ingest("north", table(KYN | {"value": "x"}))
+    files = {name.split("/")[0]: content for name, (_, content) in home.files().items()}
+    for dataset, columns in outputs.datasets(Bench.of(home.settings).catalogue).items():
+        copy = tmp_path / f"{dataset}.parquet"
+        copy.write_bytes(files[dataset])
+        assert len(pl.read_parquet(copy))
+        assert dict(pl.read_parquet_schema(copy)) == outputs.polars_schema(columns)
+        fields = {field.name: field for field in pq.read_schema(copy)}
+        described = {name: field.metadata[b"description"].decode() for name, field in fields.items()}
+        assert described == {column.name: column.description for column in columns}
+        kinds = dict(duckdb.sql(f"select column_name, column_type from (describe from '{copy}')").fetchall())
+        for column in columns:
+            if column.dtype == pl.String:
+                assert pa.types.is_large_string(fields[column.name].type)
+                assert kinds[column.name] == "VARCHAR"
 
 
 def test_the_same_file_again_touches_no_published_file(home):
