@@ -93,7 +93,7 @@ class Builder:
             for number, part in enumerate(_divided(rows, portion.parts, folder / "rows")):
                 for name, frame in self._of_samples(part, portion).items():
                     made[name].append(folder / f"{name}-{number}")
-                    frames.decoded(frame).write_ipc(made[name][-1])
+                    frames.recoded(frame).write_ipc(made[name][-1], compression="lz4")
         except BaseException:
             built.close()
             raise
@@ -110,7 +110,7 @@ class Builder:
 def _divided(rows: pl.LazyFrame, parts: int, folder: Path) -> Iterator[pl.DataFrame]:
     """The rows in about `parts` parts, each with all rows of its samples; read once, and divided in `folder`."""
     part = (pl.col("sample_key").hash() % parts).alias("part")
-    rows.sink_ipc(pl.PartitionBy(folder, key=part, include_key=False), mkdir=True)
+    rows.sink_ipc(pl.PartitionBy(folder, key=part, include_key=False), compression="lz4", mkdir=True)
     for place in sorted(folder.iterdir()):
         files = sorted(place.iterdir())
         yield pl.scan_ipc(files).collect()

@@ -107,8 +107,13 @@ def coded(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
 
 
 def decoded(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with texts where it has codes: as frames that have different codes must be put together."""
+    """`frame` with texts where it has codes: as frames that have different codes must be compared."""
     return frame.with_columns(cs.enum().cast(pl.String))
+
+
+def recoded(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with codes that all frames share (`pl.Categorical`) where it has its own: to be put after another."""
+    return frame.with_columns(cs.enum().cast(pl.Categorical))
 
 
 def _samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.DataFrame:
