@@ -20,7 +20,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, read
 
 TESTS = ("Dopamine", "Serotonin", "GABA", "Glutamate", "Kynurenine", "Tryptophan", "Cortisol", "Glycine")

@@ -10,14 +10,37 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from schemas.catalogue_rows import METRIC_FILES, READING_FILES, CatalogueError, Row, catalogue_from
+from schemas.catalogue_rows import (
+    CatalogueError,
+    Row,
+    analyte_of,
+    by_id,
+    codes_of,
+    guard_of,
+    known,
+    metric_of,
+    refuse_circle,
+    specimen_of,
+)
+from schemas.catalogue_texts import (
+    ambiguous_texts,
+    analyte_names,
+    metric_names,
+    scoped_names,
+    specimen_names,
+    texts_of,
+)
 from schemas.entries import Analyte, Guard, Metric, Resolved, Specimen
 from schemas.resolve import Catalogue
+from schemas.unit_text import unit_tables
 
 __all__ = [
+    "METRIC_FILES",
+    "READING_FILES",
     "Analyte",
     "Catalogue",
     "CatalogueError",
@@ -29,6 +52,25 @@ __all__ = [
 ]
 
 BUILT_IN = Path(__file__).parent / "catalogue"
+
+#: The files of the reading catalogue: what decides how an export is read.
+READING_FILES = (
+    "analytes.csv",
+    "synonyms.csv",
+    "synonyms_scoped.csv",
+    "synonyms_ambiguous.csv",
+    "loinc.csv",
+    "specimens.csv",
+    "specimen_synonyms.csv",
+    "unit_amounts.csv",
+    "unit_denominators.csv",
+    "unit_spellings.csv",
+    "statuses.csv",
+    "roles.csv",
+    "metric_synonyms.csv",
+)
+#: The files of the metric catalogue: what decides what is computed.
+METRIC_FILES = ("metrics.csv", "guards.csv")
 
 
 def read_rows(name: str, content: bytes) -> list[Row]:
@@ -63,17 +105,67 @@ def catalogue_of(contents: Mapping[str, bytes], added: Mapping[str, bytes]) -> C
         for name, content in part.items():
             key.update(f"{name}:{len(content)}:".encode() + content)
         key.update(b"own")
-    if (known := _LOADED.get(key.hexdigest())) is not None:
-        return known
+    if (loaded := _LOADED.get(key.hexdigest())) is not None:
+        return loaded
     rows = {name: read_rows(name, content) for name, content in contents.items()}
     if added:
         from schemas.own_rows import checked_rows  # imports Pandera, so only where it is needed
 
         for name, more in checked_rows(added, rows).items():
             rows[name] += more
-    catalogue = catalogue_from(rows)
+    catalogue = _catalogue_from(rows)
     _LOADED[key.hexdigest()] = catalogue
     return catalogue
 
 
 _LOADED: dict[str, Catalogue] = {}
+
+
+def _hash(rows: Mapping[str, list[Row]], names: Iterable[str], more: object = None) -> str:
+    content: dict[str, object] = {name: [row.values for row in rows[name]] for name in names}
+    content["more"] = more
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _of_reported(rows: list[Row], reported: frozenset[str]) -> list[list[str]]:
+    """What reading takes from metrics.csv. A metric that no lab prints changes no reading."""
+    columns = ("id", "name", "formula", "specimens", "unit")
+    return [[row.values[column] for column in columns] for row in rows if row.values["id"] in reported]
+
+
+def _catalogue_from(rows: Mapping[str, list[Row]]) -> Catalogue:
+    """The catalogue of `rows`; raises CatalogueError where two rows contradict each other."""
+    analytes = by_id(rows["analytes.csv"], analyte_of)
+    specimens = by_id(rows["specimens.csv"], specimen_of)
+    metrics = by_id(rows["metrics.csv"], lambda row: metric_of(row, analytes, specimens))
+    for row in rows["metrics.csv"]:
+        if row.values["id"] in analytes:
+            raise CatalogueError(f"{row.origin}: {row.values['id']} is an analyte; choose another id")
+    for row in rows["analytes.csv"]:
+        known(row, "form_of", analytes)
+    for row in rows["specimens.csv"]:
+        known(row, "form_of", specimens)
+        refuse_circle(row, specimens)
+    ambiguous = ambiguous_texts(rows["synonyms_ambiguous.csv"])
+    names = analyte_names(rows, analytes, specimens, ambiguous)
+    reported = frozenset(row.values["metric_id"] for row in rows["metric_synonyms.csv"])
+    return Catalogue(
+        analytes,
+        specimens,
+        metrics,
+        tuple(guard_of(row, analytes, specimens) for row in rows["guards.csv"]),
+        codes_of(rows["loinc.csv"], analytes, metrics, specimens),
+        unit_tables(
+            *([row.values for row in rows[name]] for name in READING_FILES if name.startswith("unit_"))
+        ),
+        _hash(rows, READING_FILES, _of_reported(rows["metrics.csv"], reported)),
+        _hash(rows, METRIC_FILES),
+        names,
+        scoped_names(rows["synonyms_scoped.csv"], analytes),
+        ambiguous,
+        metric_names(rows, metrics, names, reported),
+        reported,
+        specimen_names(rows, specimens),
+        texts_of(rows["statuses.csv"], "status"),
+        texts_of(rows["roles.csv"], "role"),
+    )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.catalogue import Catalogue, load_catalogue
-from schemas.layout import Layout, load_layouts
+from schemas.layout import Layout
+from schemas.layout_files import load_layouts
 from schemas.settings import Lab, Settings
 from schemas.store import local_folder
 from tasks import readers

@@ -8,7 +8,8 @@ import polars as pl
 
 from schemas.catalogue import load_catalogue
 from schemas.export import ROWS_SCHEMA, Unreadable
-from schemas.layout import Layout, load_layouts
+from schemas.layout import Layout
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, read
 
 LAYOUTS = load_layouts()

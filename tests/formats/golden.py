@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from schemas.export import ROWS_SCHEMA, Unreadable, as_rows
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, read
 from tests.formats import counts
 

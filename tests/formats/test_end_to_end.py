@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from schemas.layout import BUILT_IN
+from schemas.layout_files import BUILT_IN
 from tasks.ledger import Ledger
 from tests.home import Home
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.export import ROWS_SCHEMA, Unreadable
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, fhir, read
 from tasks.readers.fhir_values import text_of
 from tests.formats import counts

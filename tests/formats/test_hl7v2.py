@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.export import ROWS_SCHEMA, Unreadable
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, hl7v2, read
 from tasks.readers.hl7v2_fields import Marks, marks_of, unescaped
 from tasks.times import read_times

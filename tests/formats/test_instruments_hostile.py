@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tests.formats.golden import HERE, run, source
 from tests.formats.instruments import LAYOUTS, read_bytes, seen_by
 

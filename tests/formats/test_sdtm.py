@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import read
 from tests.formats.damaged import cut_everywhere, is_sound, mangled, reason_of, rows_of
 from tests.formats.golden import HERE, run, source

@@ -9,9 +9,11 @@ import pytest
 
 from schemas.catalogue import (
     BUILT_IN,
+    METRIC_FILES,
+    READING_FILES,
     read_rows,
 )
-from schemas.catalogue_rows import CLOCKED, METRIC_FILES, READING_FILES
+from schemas.catalogue_rows import CLOCKED
 from schemas.contracts import CONTRACTS, columns_of
 from schemas.formula import FormulaError, parse_formula
 from schemas.own_rows import check_rows

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.layout import Layout, load_layouts
+from schemas.layout import Layout
+from schemas.layout_files import load_layouts
 from tasks.readers import choose
 from tests.formats.golden import is_analyte
 from tests.unit.exports import LONG, rows_of, write

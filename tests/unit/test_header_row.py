@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.layout import Layout, Wide, load_layouts
+from schemas.layout import Layout, Wide
+from schemas.layout_files import load_layouts
 from tasks.readers.columns import match
 from tasks.readers.header_row import HEADER_WITHIN, Head, Sought, find_header, lacking, nearest
 

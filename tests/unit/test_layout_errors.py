@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import load_catalogue
-from schemas.layout import BUILT_IN, LayoutError, load_layouts
+from schemas.layout_errors import LayoutError
+from schemas.layout_files import BUILT_IN, load_layouts
 from schemas.store import write
 from schemas.toml_lines import KeyPath, key_lines
 from tasks.bench import Bench

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from schemas.export import TEXT_COLUMNS
-from schemas.layout import LayoutError, load_layouts
+from schemas.layout_errors import LayoutError
+from schemas.layout_files import load_layouts
 from tasks.readers import READERS
 from tasks.readers.detect import FAMILIES
 from tasks.readers.headers import key

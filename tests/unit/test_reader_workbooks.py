@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, workbook
 from tests.unit.exports import write
 

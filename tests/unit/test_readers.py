@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.export import ROWS_SCHEMA, Unreadable
-from schemas.layout import load_layouts
+from schemas.layout_files import load_layouts
 from tasks.readers import choose, delimited, read
 from tasks.readers.headers import split_unit
 from tests.formats.golden import is_analyte
