@@ -72,9 +72,13 @@ def ingest(
 
 
 def _run_flow(settings: Settings, lab: str | None, exports: list | None) -> dict[str, int]:
+    from flows import server
+
+    server_answers = server.beside()
     from flows.ingest import ingest as ingest_flow
 
     named = [f"{export.lab}/{export.sha256}" for export in exports] if exports is not None else None
+    server_answers()
     return ingest_flow(home=settings.home, lab=lab, exports=named, inbox=settings.inbox)
 
 

@@ -60,7 +60,6 @@ def settings_for(home: str, inbox: Path | None = None) -> Settings:
         home,
         PREFECT_LOGGING_LEVEL="CRITICAL",
         PREFECT_SERVER_LOGGING_LEVEL="CRITICAL",
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
     )
     from schemas.settings import Settings
 

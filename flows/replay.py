@@ -59,8 +59,12 @@ def backfill(
 def _run_backfill(settings: Settings, choice: Choice, dry_run: bool) -> None:
     from dataclasses import asdict
 
+    from flows import server
+
+    server_answers = server.beside()
     from flows.backfill import backfill as backfill_flow
 
+    server_answers()
     backfill_flow(home=settings.home, dry_run=dry_run, **asdict(choice))
 
 

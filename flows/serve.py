@@ -1,35 +1,25 @@
 """Schedule and worker for a single machine: `neurobalance serve`.
 
 One process looks after two others: Prefect's server, and the worker, which is this module run as a
-program. Prefect must be told where its server is before it is imported, so it is imported late.
+program.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
+
+from flows import server
+from flows.server import CannotServe
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
-#: Seconds that a server may take to start, and to stop before it is ended by force.
-_TO_START = 180
-_TO_STOP = 20
-_PR_SET_PDEATHSIG = 1
 #: when the ledger is looked after, as in deployments/prefect.yaml
 _NIGHTLY = "30 2 * * *"
-
-
-class CannotServe(Exception):
-    """The schedule cannot be served. The message says why, and what to do."""
 
 
 def deployments(cron: str) -> list[RunnerDeployment]:
@@ -72,16 +62,18 @@ def serve(cron: str, port: int) -> None:
     """
     _refuse_nonsense(cron)
     signal.signal(signal.SIGTERM, _interrupt)
-    url = os.environ.get("PREFECT_API_URL")
+    url = server.named()
     children: list[subprocess.Popen] = []
     try:
         if not url:
-            port = _free(port)
+            port = server.free(port)
             url = f"http://127.0.0.1:{port}/api"
-            children.append(_start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)))
-            _wait(children[0], url)
-            os.environ["PREFECT_API_URL"] = url
-        children.append(_start("flows.serve", cron))
+            children.append(
+                server.start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+            )
+            server.wait(children[0], url)
+            server.use(url)
+        children.append(server.start("flows.serve", cron))
         print(f"Serving {cron!r} (UTC); runs, receipts and events: {url.removesuffix('/api')}", flush=True)
         while all(child.poll() is None for child in children):
             time.sleep(0.2)
@@ -94,7 +86,7 @@ def serve(cron: str, port: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being told once is enough
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for child in reversed(children):
-            _end(child)
+            server.end(child)
 
 
 def _refuse_nonsense(cron: str) -> None:
@@ -110,63 +102,6 @@ def _refuse_nonsense(cron: str) -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def _start(module: str, *arguments: str) -> subprocess.Popen:
-    """A child in a session of its own: an interrupt at the terminal reaches this process only."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        start_new_session=True,
-        preexec_fn=_end_with_parent,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def _end(child: subprocess.Popen) -> None:
-    """End a child and what it started: asked first, so that a run can say that it was ended."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-    until = time.monotonic() + _TO_STOP
-    with suppress(ProcessLookupError):  # raised once nothing of the group is left
-        while time.monotonic() < until:
-            child.poll()
-            os.killpg(child.pid, 0)
-            time.sleep(0.1)
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
-def _end_with_parent() -> None:
-    """Even where the parent is killed outright, its children do not stay behind (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _free(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise CannotServe(
-                f"port {port} is taken: name another with --port, or set PREFECT_API_URL if a Prefect server runs there"
-            ) from None
-        return probe.getsockname()[1]
-
-
-def _wait(process: subprocess.Popen, url: str) -> None:
-    until = time.monotonic() + _TO_START
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise CannotServe(
-                f"the Prefect server ended with exit status {process.returncode} while it started"
-            )
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.3)
-    raise CannotServe(f"the Prefect server did not start within {_TO_START} seconds")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     id_key: SecretStr | None = Field(None, description="key of the pseudonyms of subjects and samples")
     shared_home: bool = Field(False, description="several workers share the home, so id_key must be given")
-    rows_per_batch: int = Field(500_000, ge=1, description="rows of outputs computed at a time, about")
+    rows_per_batch: int = Field(450_000, ge=1, description="rows of outputs computed at a time, about")
     settle_seconds: float = Field(
         30, ge=0, description="a file in the inbox is left alone until it has not changed for so long"
     )
