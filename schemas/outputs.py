@@ -6,13 +6,13 @@ files, `datapackage.json` and the data dictionary.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from schemas.parquet import said_schema
 from schemas.result import LOCAL, UTC
 
 if TYPE_CHECKING:
@@ -237,11 +237,10 @@ def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.
 
 
 def file_metadata(columns: tuple[Column, ...], about: dict[str, str]) -> dict[str, str]:
-    """The metadata of a Parquet file: `about`, and the `arrow_schema` as Arrow's own writer keeps it there, so that
-    texts that are written from codes are read as texts."""
+    """The metadata of a Parquet file: `about`, and the `arrow_schema`."""
     schema = arrow_schema(columns, about)
     said = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    return said | {"ARROW:schema": b64encode(schema.serialize().to_pybytes()).decode()}
+    return said | said_schema(schema)
 
 
 def datapackage(datasets: dict[str, tuple[Column, ...]]) -> dict:

@@ -9,6 +9,10 @@ from schemas.export import ROWS_SCHEMA
 UTC = pl.Datetime("us", "UTC")
 LOCAL = pl.Datetime("us")
 
+#: What a result can be, and what it was measured of.
+STATUSES = ("corrected", "final", "preliminary", "withdrawn")
+ROLES = ("blank", "calibrator", "internal standard", "qc", "qualifier", "sample")
+
 #: Columns that the ledger keeps as sent, under `sent_...`, because a typed column of its own exists.
 KEPT_AS_SENT = (
     "specimen",

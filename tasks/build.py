@@ -19,6 +19,7 @@ from schemas import outputs
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from tasks import frames
+from tasks.codes import recoded
 from tasks.current import current
 from tasks.portions import Portion, rows_of
 
@@ -93,7 +94,7 @@ class Builder:
             for number, part in enumerate(_divided(rows, portion.parts, folder / "rows")):
                 for name, frame in self._of_samples(part, portion).items():
                     made[name].append(folder / f"{name}-{number}")
-                    frames.recoded(frame).write_ipc(made[name][-1], compression="lz4")
+                    recoded(frame).write_ipc(made[name][-1], compression="lz4")
         except BaseException:
             built.close()
             raise

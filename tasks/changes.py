@@ -16,6 +16,7 @@ from schemas.catalogue import Catalogue
 from schemas.result import ERASED, WITHDRAWN
 from schemas.settings import Lab, Settings
 from tasks import catalogues, frames
+from tasks.codes import decoded
 from tasks.current import current
 from tasks.ledger import Ledger
 from tasks.snapshot import Snapshot, counting_of, newest_of
@@ -118,7 +119,7 @@ def _of_lab(snapshot: Snapshot, pseudonyms: frames.Pseudonyms, then: Catalogue, 
 
 def _metrics(rows: pl.DataFrame, catalogue: Catalogue, pseudonyms: frames.Pseudonyms) -> pl.DataFrame:
     metrics = frames.of_samples(current(rows), catalogue, pseudonyms)["metrics"]
-    return frames.decoded(metrics).with_columns(pl.lit(pseudonyms.lab).alias("lab"))
+    return decoded(metrics).with_columns(pl.lit(pseudonyms.lab).alias("lab"))
 
 
 def _differing(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii
 
 import polars as pl
-from polars import selectors as cs
 
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from tasks.balance import compute, unusual_creatinine
+from tasks.codes import coded_frame
 from tasks.current import Current
 from tasks.sides import RESPONSE, formula_of
 from tasks.slots import incomplete_24h, spread, wide
@@ -99,23 +99,6 @@ def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> di
     }
 
 
-def coded(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """`frame` with the texts of each column of `names` as codes (`pl.Enum`) in the order of the texts."""
-    return frame.with_columns(
-        pl.col(name).cast(pl.Enum(frame[name].unique().drop_nulls().sort())) for name in names
-    )
-
-
-def decoded(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with texts where it has codes: as frames that have different codes must be compared."""
-    return frame.with_columns(cs.enum().cast(pl.String))
-
-
-def recoded(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with codes that all frames share (`pl.Categorical`) where it has its own: to be put after another."""
-    return frame.with_columns(cs.enum().cast(pl.Categorical))
-
-
 def _samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.DataFrame:
     """What is published of each sample in every dataset, and `_at`: its place in their order."""
     samples = now.samples
@@ -135,7 +118,7 @@ def _samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.D
         clock.alias("local_clock_time"),
     )
     flagged = public.join(_flags(now), on="sample_key", how="left")
-    return flagged.sort(_ORDER, nulls_last=True).pipe(coded, *_FEW_BY_SAMPLE).with_row_index("_at")
+    return flagged.sort(_ORDER, nulls_last=True).pipe(coded_frame, *_FEW_BY_SAMPLE).with_row_index("_at")
 
 
 def _results(results: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
@@ -143,7 +126,7 @@ def _results(results: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     own = results.drop(_ONCE).with_columns(value)
     joined = own.join(samples, on="sample_key", how="left", maintain_order="left")
     # codes are in the order of the texts they stand for, and are sorted many times faster
-    return joined.pipe(coded, "analyte", "unit", "method").sort(
+    return joined.pipe(coded_frame, "analyte", "unit", "method").sort(
         "analyte", "_at", "unit", "method", nulls_last=True
     )
 
@@ -199,7 +182,7 @@ def _about_metrics(catalogue: Catalogue) -> pl.DataFrame:
         rows, schema=dict.fromkeys(("metric", "studied_in", "response_unit", *names), pl.String)
     )
     units = pl.Enum(pl.concat([about["unit"], about["response_unit"]]).unique().sort())
-    return about.pipe(coded, *_FEW_BY_METRIC).with_columns(pl.col("unit", "response_unit").cast(units))
+    return about.pipe(coded_frame, *_FEW_BY_METRIC).with_columns(pl.col("unit", "response_unit").cast(units))
 
 
 def quarantine(lab: str, refused: pl.DataFrame) -> pl.DataFrame:

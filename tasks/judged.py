@@ -15,12 +15,15 @@ from schemas.result import RESULT_SCHEMA
 from tasks import readers
 from tasks.ahead import ahead
 from tasks.bench import Bench, Reading, Source
+from tasks.codes import coded_frame, decoded, taken
+from tasks.meanings import Context
 from tasks.numbers import NumberStyle, number_style
-from tasks.standardise import Context, standardise
+from tasks.standardise import standardise
 from tasks.validate import judge
 
-#: Rows of small exports that are judged at a time: the many expressions cost as much for a few rows.
-ROWS_TOGETHER = 50_000
+#: Rows of small exports that are judged at a time, and stand in one file of the ledger: the many expressions cost as
+#: much for a few rows, and files are to be few.
+ROWS_TOGETHER = 100_000
 
 
 class NotConserved(Exception):
@@ -109,14 +112,14 @@ def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> 
     for batch in ahead(found.batches):
         work.take(batch, layout)
         context = context or work.context(bench, layout)
-        yield _judge([(work, batch)], context)
+        yield decoded(_judge([(work, batch)], context))
     work.prove()
     account.tell(found)
 
 
 def judged_together(bench: Bench, works: Iterable[Work]) -> Iterator[pl.DataFrame | Work]:
-    """The rows of exports of one lab as judged results (`RESULT_SCHEMA`): of small exports that are read alike
-    together. An export that failed is given too: of its rows, those that were given before it are void.
+    """The rows of exports of one lab as judged results (`RESULT_SCHEMA`, texts that repeat as codes): of small exports
+    that are read alike together. An export that failed is given too: of its rows, those that were given before it are void.
 
     The accounts are complete when all has been given.
     """
@@ -194,15 +197,19 @@ def _all(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> Iterator[p
 
 
 def _judge(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> pl.DataFrame:
-    """The rows as judged results; counted in the accounts of their exports."""
+    """The rows as judged results, texts that repeat as codes; counted in the accounts of their exports."""
     text = pl.concat([text for _, text in texts], rechunk=True)
-    whose = pl.DataFrame(
-        [(work.source.export.sha256, work.source.arrival.received_at, len(text)) for work, text in texts],
-        schema={"export": pl.String, "received_at": pl.Datetime("us", "UTC"), "rows": pl.UInt32},
+    sources = pl.DataFrame(
+        [(work.source.export.sha256, work.source.arrival.received_at) for work, _ in texts],
+        schema={"export": pl.String, "received_at": pl.Datetime("us", "UTC")},
         orient="row",
     )
-    whose = whose.select(pl.col("export", "received_at").repeat_by("rows").explode(empty_as_null=False))
-    out = judge(standardise(text.hstack(whose), context)).select(list(RESULT_SCHEMA))
+    lengths = pl.Series([len(text) for _, text in texts], dtype=pl.UInt32)
+    whose = (
+        pl.int_range(len(texts), dtype=pl.UInt32, eager=True).repeat_by(lengths).explode(empty_as_null=False)
+    )
+    text = text.hstack(taken(coded_frame(sources, "export"), whose))
+    out = judge(standardise(text, context)).select(list(RESULT_SCHEMA))
     counts = out.group_by("export").agg(pl.len(), pl.col("accepted").sum())
     refused = out.filter(~pl.col("accepted")).select("export", "reasons")
     reasons = refused.explode("reasons", empty_as_null=True).drop_nulls().group_by("export", "reasons").len()

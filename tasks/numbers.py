@@ -7,11 +7,13 @@ limit is 0..infinity (nothing is known but that it is not negative). Nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import polars as pl
 
 from schemas.layout import Layout
+from tasks.codes import by_text, numbers_of, taken
 
 NumberStyle = Literal["point", "comma", "mixed", "unproven", "fixed-point", "fixed-comma"]
 
@@ -105,6 +107,14 @@ def _tokens(names: tuple[str, ...]) -> list[str]:
     return [name.strip().lower() for name in names]
 
 
+#: a text that means the same in every style but those of a comma
+_PLAIN = r"^[0-9]+(?:\.[0-9]+)?$"
+CENSORING = pl.Enum(["above", "below", "none", "not detected"])
+#: what `_thought_about` needs of a row
+_ASKED = ("value", "dilution", "lloq", "uloq", "id")
+_PROBLEMS = pl.Enum(["ambiguous number", "no value", "unreadable value"])
+
+
 def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.DataFrame:
     """`frame` with `low`, `high` and `rounding` in the unit as sent, `censoring`, `dilution`, `number_problem`.
 
@@ -114,6 +124,51 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     Limits that the layout names are undiluted and are multiplied by the dilution; a limit that is not
     above zero, or whose dilution cannot be read, is not known.
     """
+    # nearly every value is digits and a point, and only the others have to be thought about
+    text = frame["value"]
+    number = text.cast(pl.Float64, strict=False)
+    plain = _is_plain(text, number, layout, style)
+    others = _thought_about(frame.select(_ASKED).filter(~plain), layout, style)
+    others = taken(others, pl.select(pl.when(~plain).then((~plain).cum_sum() - 1)).to_series())
+    dilution = partial(read_number, style=style, thousands=layout.values.thousands)
+    return frame.with_columns(
+        number.zip_with(plain, others["low"]).alias("low"),
+        number.zip_with(plain, others["high"]).alias("high"),
+        _rounding_of(text).zip_with(plain, others["rounding"]).alias("rounding"),
+        pl.Series("censoring", ["none"], CENSORING).zip_with(plain, others["censoring"]),
+        others["number_problem"],
+        by_text(frame["dilution"], dilution),
+    )
+
+
+def _is_plain(text: pl.Series, number: pl.Series, layout: Layout, style: NumberStyle) -> pl.Series:
+    """Which texts are the number that they look like, whatever else the layout says."""
+    rules = layout.values
+    if style not in ("point", "unproven", "fixed-point") or rules.thousands == ".":
+        return pl.Series([False], dtype=pl.Boolean).new_from_index(0, len(text))
+    plain = text.str.contains(_PLAIN) & number.is_finite()
+    if rules.zero_is_not_detected:
+        plain &= number != 0
+    tokens = _tokens((*rules.below, *rules.above, *rules.missing, *rules.not_detected))
+    if any(token[0].isdigit() for token in tokens if token):
+        plain &= ~text.is_in(tokens)
+    return plain.fill_null(False)
+
+
+def _rounding_of(plain: pl.Series) -> pl.Series:
+    """Half a unit in the last place of numbers with a decimal point; what it gives for other texts is void."""
+    decimals = (
+        plain.str.len_bytes().cast(pl.Int64) - plain.str.find(".", literal=True).cast(pl.Int64) - 1
+    ).fill_null(0)
+    if not len(decimals):
+        return decimals.cast(pl.Float64)
+    most = int(decimals.max())  # type: ignore[arg-type]
+    halves = pl.select(0.5 * pl.lit(10.0).pow(-pl.int_range(most + 1).cast(pl.Float64))).to_series()
+    return halves.gather(decimals)
+
+
+def _thought_about(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.DataFrame:
+    """low, high, rounding, censoring and number_problem of values of any kind, as `read_value` gives them."""
     rules = layout.values
     text = frame["value"].str.strip_chars().fill_null("")
     compared = text.str.contains_any(_COMPARES)
@@ -127,6 +182,7 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
     less, more = text.str.contains(_LESS), text.str.contains(_MORE)
     core = bare.set(below | above | missing | absent, None)
     plain = _plain(core, style, rules.thousands)
+    numbers = partial(read_number, style=style, thousands=rules.thousands)
     frame = frame.with_columns(
         core.alias("_core"),
         plain.alias("_plain"),
@@ -136,29 +192,27 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         missing.alias("_missing"),
         (below | absent).alias("_low_token"),
         above.alias("_high_token"),
-        (pl.col("dilution").str.strip_chars().fill_null("") != "").alias("_diluted"),
-        read_number(frame["dilution"], style, rules.thousands).alias("dilution"),
-        read_number(frame["lloq"], style, rules.thousands).alias("_lloq"),
-        read_number(frame["uloq"], style, rules.thousands).alias("_uloq"),
+        by_text(frame["dilution"], lambda texts: texts.str.strip_chars() != "", False).alias("_diluted"),
+        *(by_text(frame[name], numbers) for name in ("dilution", "lloq", "uloq")),
     )  # fmt: skip
     times_dilution = pl.when("_diluted").then(pl.col("dilution")).otherwise(1.0)
 
     def limit(column: str, named: dict[str, float]) -> pl.Expr:
         known = pl.col(column)
         if named:
-            undiluted = pl.col("id").replace_strict(named, default=None, return_dtype=pl.Float64)
+            undiluted = by_text(frame["id"], partial(numbers_of, named, pl.Float64))
             known = pl.coalesce(known, undiluted * times_dilution)
         return pl.when(known > 0).then(known)
 
     frame = frame.with_columns(
-        pl.when("_low_token").then(limit("_lloq", rules.lloq)).when("_high_token").then(limit("_uloq", rules.uloq))
+        pl.when("_low_token").then(limit("lloq", rules.lloq)).when("_high_token").then(limit("uloq", rules.uloq))
         .otherwise("_number").alias("_number")
     )  # fmt: skip
     n, kind = pl.col("_number"), pl.col("censoring")
     if rules.zero_is_not_detected:
         zero = (kind == "none") & (n == 0)
         frame = frame.with_columns(pl.when(zero).then(pl.lit("not detected")).otherwise(kind).alias("censoring"),
-                                   pl.when(zero).then(limit("_lloq", rules.lloq)).otherwise(n).alias("_number"))  # fmt: skip
+                                   pl.when(zero).then(limit("lloq", rules.lloq)).otherwise(n).alias("_number"))  # fmt: skip
     infinite = float("inf")
     token = pl.col("_low_token") | pl.col("_high_token") | (kind == "not detected")
     unclear = n.is_null() & ~token & ~pl.col("_missing")
@@ -178,9 +232,8 @@ def read_value(frame: pl.DataFrame, layout: Layout, style: NumberStyle) -> pl.Da
         .then(0.5 * pl.lit(10.0).pow(-decimals.fill_null(0.0))).alias("rounding"),
     )  # fmt: skip
     bad = pl.col("number_problem").is_not_null()
-    return frame.with_columns(
-        pl.when(bad).then(None).otherwise(pl.col(name)).alias(name)
-        for name in ("low", "high", "rounding", "censoring")
-    ).drop(
-        "_core", "_diluted", "_missing", "_low_token", "_high_token", "_lloq", "_uloq", "_number", "_plain"
+    return frame.select(
+        *(pl.when(~bad).then(name).alias(name) for name in ("low", "high", "rounding")),
+        pl.when(~bad).then("censoring").cast(CENSORING).alias("censoring"),
+        pl.col("number_problem").cast(_PROBLEMS),
     )

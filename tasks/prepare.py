@@ -15,9 +15,6 @@ from tasks.judged import Work, judged_together
 from tasks.ledger import Ledger
 from tasks.staged import Staged
 
-#: Staged files hold at least this many rows, so that thousands of small exports make few files.
-ROWS_PER_FILE = 250_000
-
 
 def receipt_of(work: Work, reading_catalogue: str) -> dict:
     """What the ledger's receipt says of an export, but for what the commit adds."""
@@ -62,20 +59,13 @@ def prepare(
                     yield works[-1]
 
     staged: list[Staged] = []
-    waiting: list[pl.DataFrame] = []
     for found in ahead(judged_together(bench, chosen())):
         if isinstance(found, Work):
-            staged, waiting = _without(ledger, staged, waiting, found.source.export)
-            continue
-        waiting.append(found)
-        if sum(map(len, waiting)) >= ROWS_PER_FILE:
-            staged.append(ledger.stage(pl.concat(waiting)))
-            waiting = []
+            staged = _without(ledger, staged, found.source.export)
+        elif len(found):
+            staged.append(ledger.stage(found))
     for work in works:
         work.prove()
-    waiting = [frame for frame in waiting if len(frame)]
-    if waiting:
-        staged.append(ledger.stage(pl.concat(waiting)))
     return [
         Prepared(
             work.source.export,
@@ -87,17 +77,15 @@ def prepare(
     ], staged
 
 
-def _without(
-    ledger: Ledger, staged: list[Staged], waiting: list[pl.DataFrame], export: Export
-) -> tuple[list[Staged], list[pl.DataFrame]]:
-    """Staged files and frames without the rows of one export."""
-    others = pl.col("export") != export.sha256
+def _without(ledger: Ledger, staged: list[Staged], export: Export) -> list[Staged]:
+    """Staged files without the rows of one export."""
     kept = []
     for file in staged:
         if export.sha256 not in file.exports:
             kept.append(file)
             continue
         if len(file.exports) > 1:
+            others = pl.col("export") != export.sha256
             kept.append(ledger.stage(ledger.staged_rows(file).filter(others)))
         ledger.discard([file])
-    return kept, [frame.filter(others) for frame in waiting]
+    return kept

@@ -12,8 +12,10 @@ import polars as pl
 from deltalake.transaction import AddAction
 
 from schemas import store as stores
+from schemas.parquet import said_schema
 from schemas.result import RECEIPT_SCHEMA, RESULT_SCHEMA
 from schemas.store import Store
+from tasks.codes import decoded
 from tasks.snapshot import FOLDER, scan_files
 
 _STATISTICS = ("month", "sample_key", "export")
@@ -45,7 +47,7 @@ class Files:
         self.store = store
 
     def stage(self, rows: pl.DataFrame) -> Staged:
-        """Write rows (`RESULT_SCHEMA`) to a file that a later commit can name, month by month."""
+        """Write rows (`RESULT_SCHEMA`, texts or codes) to a file that a later commit can name, month by month."""
         ordered = rows.select(list(RESULT_SCHEMA))
         if not ordered["month"].is_sorted():
             ordered = ordered.sort("month", maintain_order=True)
@@ -60,9 +62,10 @@ class Files:
             self.store,
             f"{FOLDER}/{name}",
             lambda path: frame.write_parquet(
-                path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP
+                path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP,
+                metadata=_as_texts(frame),
             ),
-        )
+        )  # fmt: skip
         return name
 
     def staged_rows(self, staged: Staged) -> pl.DataFrame:
@@ -93,6 +96,11 @@ class Files:
         return AddAction(
             path, seen.size, values, int(seen.modified.timestamp() * 1000), data_change, statistics
         )
+
+
+def _as_texts(frame: pl.DataFrame) -> dict[str, str]:
+    """What makes a file say texts where the frame has codes."""
+    return said_schema(decoded(frame.clear()).to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
 
 
 def count(frame: pl.DataFrame) -> str:

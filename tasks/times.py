@@ -14,6 +14,7 @@ import polars as pl
 
 from schemas.layout import Layout, Times
 from schemas.layout_checks import has_clock
+from tasks.codes import by_text, coded_frame, taken, texts_of
 
 _ISO = (
     r"^(?P<day>\d{4}-\d{2}-\d{2})"
@@ -156,37 +157,51 @@ def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.
     (`clock` or `day`), time_source (`collected`, `acquired` or `reported`), month (`YYYY-MM`,
     lab-local), reported_at (UTC; the lab's midnight of a bare date), `time_problem`, `report_problem`.
     """
-    names = ("collected_at", "acquired_at", "reported_at")
-    frame = frame.with_columns(pl.col(names).str.strip_chars().replace("", None))
-    texts = pl.concat([frame[name] for name in names], rechunk=False).rename("text")
-    times = _resolved(texts, layout, timezone)
+    texts = {name: by_text(frame[name], _said) for name in ("collected_at", "acquired_at", "reported_at")}
+    times = _resolved(pl.concat([texts_of(codes) for codes in texts.values()]), layout, timezone)
+    place = times.select("text").with_row_index("at")
+
+    def placed(distinct: pl.Series) -> pl.Series:
+        return distinct.to_frame("text").join(place, on="text", how="left", maintain_order="left")["at"]
+
+    # which of the times each text is
+    at = pl.DataFrame([by_text(codes, placed).alias(name) for name, codes in texts.items()])
+    sources = pl.Enum(sorted(layout.times.source))
     # the first source that the layout allows and the row has stands for the collection
-    source = pl.coalesce(
-        pl.when(pl.col(f"{name}_at").is_not_null()).then(pl.lit(name)) for name in layout.times.source
-    )  # fmt: skip
-    standing = pl.coalesce(f"{name}_at" for name in layout.times.source)
-    frame = frame.with_columns(source.alias("time_source"), standing.alias("_text"))
+    standing = at.select(
+        pl.coalesce(f"{name}_at" for name in layout.times.source).alias("at"),
+        pl.coalesce(
+            pl.when(pl.col(f"{name}_at").is_not_null()).then(pl.lit(name, sources))
+            for name in layout.times.source
+        ).alias("time_source"),
+    )
     zone = layout.times.timezone or timezone or "UTC"
     midnight = pl.col("local").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    reported = times.select(
-        pl.col("text").alias("reported_at"),
+    meant = times.with_columns(
         pl.coalesce(
             "utc", midnight.dt.convert_time_zone("UTC"), pl.col("local").dt.replace_time_zone("UTC")
-        ).alias("_reported"),
+        ).alias("reported_at"),
         pl.col("problem").replace({"unreadable time": "unreadable report time"}).alias("report_problem"),
-    )
-    collected = times.rename(
-        {"text": "_text", "utc": "_utc", "problem": "time_problem", "precision": "time_precision"}
-    )
-    frame = frame.join(collected, on="_text", how="left", maintain_order="left")
-    frame = frame.join(reported, on="reported_at", how="left", maintain_order="left")
-    return frame.with_columns(
-        pl.col("_utc").alias("collected_at"),
-        pl.col("local").alias("collected_local"),
         pl.col("local").dt.strftime("%Y-%m").alias("month"),
-        pl.col("_reported").alias("reported_at"),
-        pl.when(pl.col("_text").is_null())
-        .then(pl.lit("no collection time"))
-        .otherwise("time_problem")
-        .alias("time_problem"),
-    ).drop("_utc", "local", "_reported", "_text", "acquired_at", "collected_until")
+    )
+    collected = meant.select(
+        pl.col("utc").alias("collected_at"),
+        pl.col("local").alias("collected_local"),
+        pl.col("precision").alias("time_precision"),
+        "month",
+        pl.col("problem").alias("time_problem"),
+    )
+    none = pl.DataFrame({"time_problem": ["no collection time"]})
+    collected = pl.concat([collected, none], how="diagonal").pipe(
+        coded_frame, "time_precision", "month", "time_problem"
+    )
+    reported = meant.select("reported_at", "report_problem").pipe(coded_frame, "report_problem")
+    return frame.drop("acquired_at", "collected_until").with_columns(
+        standing["time_source"],
+        *taken(collected, standing["at"].fill_null(len(times))),
+        *taken(reported, at["reported_at"]),
+    )
+
+
+def _said(texts: pl.Series) -> pl.Series:
+    return texts.str.strip_chars().replace("", None)

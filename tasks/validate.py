@@ -6,10 +6,13 @@ Pandera schema whose checks are the same expressions, negated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+
+from tasks.codes import by_text, texts_of
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -34,11 +37,11 @@ class Rule:
     mend: str
 
 
-_is_sample = pl.col("role").fill_null("sample") == "sample"
-_measures_value = pl.col("status").fill_null("final") != "withdrawn"
+_is_sample = (pl.col("role") == "sample").fill_null(True)
+_measures_value = (pl.col("status") != "withdrawn").fill_null(True)
 _whole = pl.col("defect").is_null()
 #: a standard is labelled, and a qualifier named after its transition: neither needs to be an analyte
-_names_analyte = ~pl.col("role").fill_null("sample").is_in(["internal standard", "qualifier"])
+_names_analyte = ~pl.col("role").is_in(["internal standard", "qualifier"]).fill_null(False)
 
 
 def _says(column: str, problem: str) -> pl.Expr:
@@ -47,14 +50,6 @@ def _says(column: str, problem: str) -> pl.Expr:
 
 def _says_either(problem: str) -> pl.Expr:
     return _says("time_problem", problem) | _says("report_problem", problem)
-
-
-def _any_text(test: str) -> pl.Expr:
-    tests = {
-        "control": lambda name: pl.col(name).str.contains(_CONTROL),
-        "long": lambda name: pl.col(name).str.len_bytes() > LONGEST_TEXT,
-    }
-    return pl.any_horizontal(tests[test](name).fill_null(False) for name in _TEXTS)
 
 
 _needed = _whole & _names_analyte
@@ -170,9 +165,27 @@ RULES: dict[str, Rule] = {
     ),
     "unknown status": Rule(_whole & pl.col("status").is_null(), "use preliminary, final, corrected or withdrawn"),
     "unknown role": Rule(_whole & pl.col("role").is_null(), "say what it is in the layout under [[roles]]"),
-    "control character": Rule(_any_text("control"), "remove the control character at the source"),
-    "text too long": Rule(_any_text("long"), f"no field may have more than {LONGEST_TEXT} bytes"),
+    "control character": Rule(pl.col("has_control"), "remove the control character at the source"),
+    "text too long": Rule(pl.col("is_long"), f"no field may have more than {LONGEST_TEXT} bytes"),
 }  # fmt: skip
+
+
+def faulty_texts(frame: pl.DataFrame) -> list[pl.Series]:
+    """`has_control` and `is_long`: whether any text of a row has a control character, or is too long."""
+
+    def any_text(name: str, faulty: Callable[[pl.Series], pl.Series]) -> pl.Series:
+        found = pl.Series(name, [False], pl.Boolean).new_from_index(0, frame.height)
+        for text in frame.select(_TEXTS):
+            if not isinstance(text.dtype, pl.Enum):
+                found |= faulty(text).fill_null(False)
+            elif faulty(texts_of(text)).any():
+                found |= by_text(text, faulty).fill_null(False)
+        return found
+
+    return [
+        any_text("has_control", lambda texts: texts.str.contains(_CONTROL)),
+        any_text("is_long", lambda texts: texts.str.len_bytes() > LONGEST_TEXT),
+    ]
 
 
 def judge(frame: pl.DataFrame) -> pl.DataFrame:
@@ -189,9 +202,9 @@ def judge(frame: pl.DataFrame) -> pl.DataFrame:
     index = pl.DataFrame(
         {"_at": bad.arg_true(), "reasons": marked}, schema={"_at": pl.UInt32, "reasons": pl.List(pl.String)}
     )
-    out = frame.with_row_index("_at").join(index, on="_at", how="left", maintain_order="left").drop("_at")
-    return out.with_columns(
-        (~bad).alias("accepted"), pl.col("reasons").fill_null(pl.lit([], pl.List(pl.String)))
+    out = bad.to_frame().with_row_index("_at").join(index, on="_at", how="left", maintain_order="left")
+    return frame.with_columns(
+        (~bad).alias("accepted"), out["reasons"].fill_null(pl.lit([], pl.List(pl.String)))
     )
 
 

@@ -12,8 +12,10 @@ from schemas.catalogue import load_catalogue
 from schemas.export import ROWS_SCHEMA, Unreadable
 from schemas.layout import Layout
 from schemas.layout_files import load_layouts
+from tasks.codes import decoded
+from tasks.meanings import Context
 from tasks.readers import READERS, read
-from tasks.standardise import Context, standardise
+from tasks.standardise import standardise
 from tasks.validate import judge
 from tests.formats.golden import is_analyte, run, source
 from tests.unit.rows import of_export
@@ -56,4 +58,4 @@ def judged(case: Path, **said: object) -> pl.DataFrame:
     context = Context("h", layout, load_catalogue(), "Europe/Vienna")
     rows, _, reason = read_bytes(source(case).read_bytes(), layout)
     assert reason is None
-    return judge(standardise(of_export(rows), context))
+    return decoded(judge(standardise(of_export(rows), context)))

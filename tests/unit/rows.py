@@ -11,7 +11,8 @@ from schemas.catalogue import load_catalogue
 from schemas.export import as_rows
 from schemas.layout import Layout
 from schemas.result import RESULT_SCHEMA
-from tasks.standardise import Context, standardise
+from tasks.meanings import Context
+from tasks.standardise import standardise
 from tests.home import PLAIN
 
 RECEIVED = datetime(2024, 6, 1, tzinfo=UTC)

@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[2]
 PURE = (
     "numbers",
     "times",
+    "codes",
+    "meanings",
     "standardise",
     "validate",
     "current",

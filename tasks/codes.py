@@ -1,0 +1,112 @@
+"""Texts that repeat, as codes: what a text means is asked once of each text, however many rows say it. Pure Polars.
+
+A code is a category of `pl.Enum`; categories are in the order of the texts, so that codes are compared and sorted as
+the texts are, and many times faster. Files say texts: see `schemas.parquet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+from polars import selectors as cs
+
+#: a column whose equal neighbours leave at most this share of it is coded by its runs
+_FEW_RUNS = 0.25
+
+
+def coded(texts: pl.Series) -> pl.Series:
+    """A column of texts as codes of the texts that stand in it; one of codes stays as it is."""
+    if isinstance(texts.dtype, pl.Enum):
+        return texts
+    if texts.null_count() == len(texts):
+        return pl.Series(texts.name, [None], pl.Enum([])).new_from_index(0, len(texts))
+    runs = texts.rle_id()
+    begins = (runs != runs.shift(1)).fill_null(True)
+    few = texts.filter(begins) if int(runs[-1]) < _FEW_RUNS * len(texts) else texts
+    codes = few.cast(pl.Enum(few.unique().drop_nulls().sort()))
+    return codes if few is texts else codes.gather(runs)
+
+
+def constant(text: str | None) -> pl.Expr:
+    """One text in all rows, as a code."""
+    return pl.lit(text, pl.Enum([] if text is None else [text]))
+
+
+def texts_of(codes: pl.Series) -> pl.Series:
+    """The texts that a column of codes can say, in the order of the codes."""
+    return codes.dtype.categories if isinstance(codes.dtype, pl.Enum) else pl.Series([], dtype=pl.String)
+
+
+def by_text(column: pl.Series, meaning: Callable[[pl.Series], pl.Series], absent: object = None) -> pl.Series:
+    """What each text of a column means, asked once of each; where there is no text `absent`.
+
+    column: codes or texts. meaning: of a column of texts, row by row. What it gives as texts comes back coded.
+    """
+    column = coded(column)
+    texts = texts_of(column)
+    told = meaning(texts)
+    if told.dtype == pl.String:
+        if told.equals(texts, null_equal=True):
+            return column
+        told = coded(told)
+    at = column.to_physical()
+    if absent is not None:
+        told, at = (
+            told.append(pl.Series([absent], dtype=told.dtype)),
+            at.cast(pl.UInt32).fill_null(len(texts)),
+        )
+    return told.gather(at).alias(column.name)
+
+
+def numbers_of(named: Mapping[str, float], dtype: type[pl.DataType], texts: pl.Series) -> pl.Series:
+    """The numbers that texts stand for: a meaning for `by_text`."""
+    return pl.Series([named.get(text) for text in texts], dtype=dtype)
+
+
+def taken(frame: pl.DataFrame, at: pl.Series) -> pl.DataFrame:
+    """The rows of `frame` at the places `at`, one for each of them; nulls where that is null."""
+    return frame.select(pl.all().gather(at))
+
+
+def combinations(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """The distinct rows of a frame of codes, as texts, and for each row of `frame` which of them it is."""
+    height = frame.height
+    key, possible = pl.Series("key", [0], pl.UInt64).new_from_index(0, height), 1
+    for column in frame:
+        more = len(texts_of(column)) + 1
+        if more == 1:
+            continue
+        if possible * more >= 2**63:
+            key = _numbered(key)[1].cast(pl.UInt64)
+            possible = height
+        key = key * more + column.to_physical().cast(pl.UInt64).fill_null(more - 1)
+        possible *= more
+    first, at = _numbered(key)
+    return decoded(frame[first]), at
+
+
+def _numbered(key: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Where each distinct number stands first, and for each row which of them it is."""
+    runs = key.rle_id()
+    begins = (runs != runs.shift(1)).fill_null(True)
+    few = key.filter(begins).alias("key")
+    firsts = few.arg_unique()
+    table = few.gather(firsts).to_frame().with_row_index("at")
+    at = few.to_frame().join(table, on="key", how="left", maintain_order="left")["at"]
+    return begins.arg_true().gather(firsts), at.gather(runs)
+
+
+def coded_frame(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """`frame` with the texts of each column of `names` as codes."""
+    return frame.with_columns(coded(frame[name]) for name in names)
+
+
+def decoded(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with texts where it has codes: as frames that have different codes must be compared."""
+    return frame.with_columns(cs.enum().cast(pl.String))
+
+
+def recoded(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with codes that all frames share (`pl.Categorical`) where it has its own: to be put after another."""
+    return frame.with_columns(cs.enum().cast(pl.Categorical))
