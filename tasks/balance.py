@@ -7,8 +7,9 @@ import math
 import polars as pl
 
 from schemas.catalogue import Catalogue, Metric
+from tasks.codes import places
 from tasks.current import Current
-from tasks.intervals import ABSENT, BALANCE, Interval, status_of, weigh
+from tasks.intervals import ABSENT, BALANCE, STATUS, Interval, status_of, weigh
 from tasks.sides import MISSING, PRINTED, URINE, Sides, formula_of
 from tasks.slots import ENDS, incomplete_24h, spread, units_in, wide
 
@@ -16,14 +17,16 @@ _CREATININE_G_PER_L = (0.3, 3.0)  # WHO limits, as quoted by Biomed Environ Sci 
 _CREATININE_MOLAR_MASS = 113.12  # g/mol
 _PROBLEM = " problem"
 
-#: What `compute` gives: one row per sample and metric. Sides are in `component_unit`.
-COMPUTED_SCHEMA: dict[str, type[pl.DataType]] = {
+#: What `compute` gives: one row per sample (and its place among the samples) and metric. Sides are in
+#: `component_unit`. Texts may be coded.
+COMPUTED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "_at": pl.UInt32,
     "sample_key": pl.String,
     "metric": pl.String,
     "value": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
-    "status": pl.String,
+    "status": STATUS,
     "reason": pl.String,
     "basis": pl.String,
     "numerator_low": pl.Float64,
@@ -56,22 +59,39 @@ def compute(now: Current, catalogue: Catalogue) -> pl.DataFrame:
     # figures are dear, so those of a basis that no sample takes are not worked out
     ways = pl.col([each.way for each in sides])
     taken = ready.select(ways.unique().drop_nulls().sort().implode()).row(0, named=True)
-    weighed = pl.concat(pl.collect_all(each.weighed(ready.lazy(), taken[each.way]) for each in sides))
-    return _computed(weighed.lazy()).collect()
+    texts = pl.Enum(sorted({text for each in sides for way in each.ways for text in (way.basis, way.unit)}))
+    weighed = pl.concat(pl.collect_all(each.weighed(ready.lazy(), taken[each.way], texts) for each in sides))
+    keys = now.samples["sample_key"].gather(weighed["_at"])
+    return _computed(weighed.with_columns(keys).lazy()).collect()
 
 
 def _by_sample(now: Current, analytes: set[str]) -> pl.DataFrame:
     """One row per sample of `now`, in its order, with all that `Sides.weighed` needs but the ways."""
     told = pl.col("specimen", "time_source", "time_precision").cast(pl.String)  # texts, where they are coded
-    base = now.samples.select("sample_key", told)
-    ratios = now.results.filter("is_ratio").select("sample_key", "analyte", *ENDS)
-    problems = now.problems.filter(pl.col("analyte").is_in(sorted(analytes)))
-    for part in (
-        wide(now.results, analytes | {"creatinine", "urine_volume", "collection_duration"}),
-        spread(ratios, ["analyte"], PRINTED),
-        spread(problems, ["analyte"], {"problem": _PROBLEM}),
-    ):
-        base = base.join(part, on="sample_key", how="left", maintain_order="left")
+    base = now.samples.select("sample_key", told).with_row_index("_at")
+    results, problems = (
+        rows.with_columns(places(rows["sample_key"], base["sample_key"]).alias("_at"))
+        for rows in (now.results, now.problems)
+    )
+    base = pl.concat(
+        [
+            base,
+            wide(results, analytes | {"creatinine", "urine_volume", "collection_duration"}, base.height),
+            spread(
+                results.select("_at", "analyte", "is_ratio", *ENDS).filter("is_ratio"),
+                ["analyte"],
+                PRINTED,
+                base.height,
+            ),
+            spread(
+                problems.filter(pl.col("analyte").is_in(sorted(analytes))),
+                ["analyte"],
+                {"problem": _PROBLEM},
+                base.height,
+            ),
+        ],
+        how="horizontal",
+    )
     return incomplete_24h(base).with_columns(_missing(analyte, base) for analyte in sorted(analytes))
 
 
@@ -100,7 +120,7 @@ def _computed(weighed: pl.LazyFrame) -> pl.LazyFrame:
         "value": pl.when(there & (pl.col("low") == pl.col("high"))).then("low"),
         "low": pl.when(there).then("low"),
         "high": pl.when(there).then("high"),
-        "status": pl.when(there).then(status).otherwise(pl.lit(ABSENT)),
+        "status": pl.when(there).then(status).otherwise(pl.lit(ABSENT, STATUS)),
         "reported_agrees": pl.when(there & pl.col("reported_low").is_not_null()).then(_agrees()),
     }
     return figures.select(said.get(name, pl.col(name)).alias(name) for name in COMPUTED_SCHEMA)

@@ -17,11 +17,10 @@ from polars import selectors as cs
 
 from schemas import outputs
 from schemas.catalogue import Catalogue
-from schemas.result import UNDATED
 from tasks import frames
 from tasks.codes import recoded
 from tasks.current import current
-from tasks.portions import Portion, rows_of
+from tasks.portions import Portion, in_months, in_several_months, moved, rows_of
 
 Columns = tuple[outputs.Column, ...]
 
@@ -60,18 +59,28 @@ class Built:
 
 class Builder:
     """Builds portions of one lab. rows: those of the ledger that count, with `lab` and `edition`; found: the
-    `extents` of the months that are built."""
+    `extents` of the months that are built; size: of about how many rows a portion is."""
 
     def __init__(
-        self, rows: pl.LazyFrame, found: pl.DataFrame, catalogue: Catalogue, pseudonyms: frames.Pseudonyms
+        self,
+        rows: pl.LazyFrame,
+        found: pl.DataFrame,
+        catalogue: Catalogue,
+        pseudonyms: frames.Pseudonyms,
+        size: int,
     ) -> None:
         self._rows, self._found = rows, found
+        self._needed = rows.select(frames.NEEDED)
+        several = in_several_months(found)
+        self._moved = moved(self._needed, several)
+        if several["rows"].sum() <= size:
+            self._moved = self._moved.collect().lazy()  # few as they mostly are, they are looked for once
         self._catalogue, self._pseudonyms = catalogue, pseudonyms
         self._columns = outputs.datasets(catalogue)
 
     def build(self, portion: Portion) -> Built:
         """The datasets of `BY_MONTH`. Raises Unpublishable."""
-        rows = rows_of(self._rows, frames.NEEDED, portion.months, self._found)
+        rows = rows_of(self._needed, self._moved, portion.months, self._found)
         if portion.parts == 1:
             built = Built(
                 {name: frame.lazy() for name, frame in self._of_samples(rows.collect(), portion).items()}
@@ -102,8 +111,8 @@ class Builder:
         return built
 
     def _quarantine(self, portion: Portion) -> pl.DataFrame:
-        in_months = pl.col("month").fill_null(UNDATED).is_in(portion.months)
-        refused = self._rows.filter(~pl.col("accepted") & in_months).select(frames.OF_REFUSED).collect()
+        of_them = ~pl.col("accepted") & in_months(portion.months)
+        refused = self._rows.filter(of_them).select(frames.OF_REFUSED).collect()
         found = frames.quarantine(self._pseudonyms.lab, refused)
         return checked("quarantine", self._columns["quarantine"], found)
 
@@ -137,7 +146,10 @@ def checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame
         ready = ready.sort(_SORT[dataset], nulls_last=True, maintain_order=True)
     failed = False
     try:
-        outputs.pandera_schema(columns, coded).validate(ready, lazy=True)
+        # which texts there are costs Pandera much to ask and is of no account
+        outputs.pandera_schema(columns, coded).validate(
+            ready.with_columns(cs.enum().to_physical()), lazy=True
+        )
     except (SchemaErrors, SchemaError):
         failed = True
     if failed:

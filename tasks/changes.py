@@ -206,4 +206,4 @@ def _of_exports(rows: pl.DataFrame, events: pl.DataFrame, pseudonyms: frames.Pse
         "sample_key", "metric", cause.alias("cause"), pl.col("by").alias("export")
     )
     told = told.unique(maintain_order=True)
-    return told.with_columns(pseudonyms.of("sample_key", told["sample_key"]))
+    return told.with_columns(pseudonyms.of("sample_key", told["sample_key"]).cast(pl.String))

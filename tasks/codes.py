@@ -64,6 +64,16 @@ def numbers_of(named: Mapping[str, float], dtype: type[pl.DataType], texts: pl.S
     return pl.Series([named.get(text) for text in texts], dtype=dtype)
 
 
+def places(column: pl.Series, keys: pl.Series) -> pl.Series:
+    """Where each text of a column stands in `keys`, which has each text once; null where it does not."""
+    index = keys.cast(pl.String).to_frame("key").with_row_index("at")
+
+    def place(texts: pl.Series) -> pl.Series:
+        return texts.to_frame("key").join(index, on="key", how="left", maintain_order="left")["at"]
+
+    return by_text(column, place)
+
+
 def taken(frame: pl.DataFrame, at: pl.Series) -> pl.DataFrame:
     """The rows of `frame` at the places `at`, one for each of them; nulls where that is null."""
     return frame.select(pl.all().gather(at))
@@ -71,19 +81,36 @@ def taken(frame: pl.DataFrame, at: pl.Series) -> pl.DataFrame:
 
 def combinations(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     """The distinct rows of a frame of codes, as texts, and for each row of `frame` which of them it is."""
-    height = frame.height
-    key, possible = pl.Series("key", [0], pl.UInt64).new_from_index(0, height), 1
+    key, possible = _nothing(frame), 1
     for column in frame:
-        more = len(texts_of(column)) + 1
-        if more == 1:
-            continue
+        numbers, more = _counted(column)
         if possible * more >= 2**63:
-            key = _numbered(key)[1].cast(pl.UInt64)
-            possible = height
-        key = key * more + column.to_physical().cast(pl.UInt64).fill_null(more - 1)
-        possible *= more
+            key, possible = _numbered(key)[1].cast(pl.UInt64), frame.height
+        key, possible = key * more + numbers, possible * more
     first, at = _numbered(key)
     return decoded(frame[first]), at
+
+
+def sorted_by(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """`frame` sorted by columns of codes or of places, nulls last: as one number they are sorted many times faster."""
+    key, possible = _nothing(frame), 1
+    for name in names:
+        numbers, more = _counted(frame[name])
+        key, possible = key * more + numbers, possible * more
+    if possible >= 2**63:
+        return frame.sort(names, nulls_last=True)
+    return frame[key.arg_sort()]
+
+
+def _nothing(frame: pl.DataFrame) -> pl.Series:
+    return pl.Series("key", [0], pl.UInt64).new_from_index(0, frame.height)
+
+
+def _counted(column: pl.Series) -> tuple[pl.Series, int]:
+    """Codes or places as numbers, null as the last of them, and how many there may be."""
+    numbers = column.to_physical().cast(pl.UInt64)
+    many = len(texts_of(column)) if isinstance(column.dtype, pl.Enum) else int(column.max() or 0) + 1  # type: ignore[arg-type]
+    return numbers.fill_null(many), many + 1
 
 
 def _numbered(key: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -98,8 +125,9 @@ def _numbered(key: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 
 def coded_frame(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """`frame` with the texts of each column of `names` as codes."""
-    return frame.with_columns(coded(frame[name]) for name in names)
+    """`frame` with the texts of each column of `names` (none: of every column) as codes."""
+    named = names or [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    return frame.with_columns(coded(frame[name]) for name in named)
 
 
 def decoded(frame: pl.DataFrame) -> pl.DataFrame:

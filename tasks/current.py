@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tasks.codes import coded_frame, decoded, places, texts_of
+from tasks.numbers import CENSORING
+
 CONFLICT = "conflicting results"
 SUBJECTS = "conflicting subjects"
 WITHDRAWN = "withdrawn"
@@ -27,6 +30,8 @@ _IDENTITY = ["sample", "specimen", "site", "visit", "timepoint"]
 _TIME = ["collected_at", "collected_local", "time_precision", "time_source", "month"]
 #: what identity and time of a sample are taken from
 _ABOUT_SAMPLE = ["sample_key", "subject", *_IDENTITY, *_TIME, "status", "reported_at", "received_at"]
+#: texts that are compared, sorted or written for each result
+_CODED = ["sample_key", "analyte", "unit", "basis", "status", "method", "export", "item"]
 #: what is of no use once it is known which rows stand
 _DECIDING = ["role", "reasons", "replicate", "replicates", "dilution", "method_rank", "received_at"]
 
@@ -35,7 +40,7 @@ _OF_SAMPLE = (pl.col("role") == "sample") & pl.col("sample_key").is_not_null()
 
 @dataclass(frozen=True)
 class Current:
-    """What stands: `results` (one row per sample, analyte and unit), `problems` (sample_key, analyte,
+    """What stands: `results` (one row per sample, analyte and unit; texts as codes), `problems` (sample_key, analyte,
     problem: what is known of an analyte that has no result) and `samples` (one row per sample that has
     an accepted row, whether anything of it stands or not)."""
 
@@ -48,7 +53,8 @@ class Current:
         samples = self.samples.filter(pl.col("month").is_in(months))
         if samples.height == self.samples.height:
             return self
-        return Current(self.results.join(samples, on="sample_key", how="semi"), self.problems, samples)
+        of_them = places(self.results["sample_key"], samples["sample_key"]).is_not_null()
+        return Current(self.results.filter(of_them), self.problems, samples)
 
 
 def _with_clock(rows: pl.DataFrame) -> pl.DataFrame:
@@ -175,11 +181,9 @@ def _taken_out(rows: pl.DataFrame, against: pl.DataFrame, problem: str, same_uni
 
 
 def _alone(rows: pl.DataFrame) -> pl.Series:
-    """Which rows stand because nothing else speaks of their sample and analyte.
-
-    Pairs are told apart by hashes. Two that share one are asked about like any others, so nothing is lost.
-    """
-    pair = pl.col("sample_key").hash(0) ^ pl.col("analyte").hash(1)
+    """Which rows stand because nothing else speaks of their sample and analyte."""
+    sample, analyte = (pl.col(name).to_physical().cast(pl.UInt64) for name in ("sample_key", "analyte"))
+    pair = sample * len(texts_of(rows["analyte"])) + analyte
     whole = pl.col("accepted") & pl.col("analyte").is_not_null() & (pl.col("status") != "withdrawn")
     return rows.select((_OF_SAMPLE & whole & ~pair.is_duplicated()).fill_null(False)).to_series()
 
@@ -189,8 +193,10 @@ def current(rows: pl.DataFrame) -> Current:
 
     rows: `RESULT_SCHEMA` with `edition`, in any order; the result does not depend on the order.
     """
+    # of repeated measurements a censoring may come out that none of them has
+    rows = coded_frame(rows.with_columns(pl.col("censoring").cast(CENSORING)), *_CODED)
     alone = _alone(rows)
-    others = rows.filter(_OF_SAMPLE & ~alone & pl.col("analyte").is_not_null())
+    others = decoded(rows.filter(_OF_SAMPLE & ~alone & pl.col("analyte").is_not_null()))
     others = _with_clock(others).with_columns(pl.lit(None, pl.String).alias("problem"))
     accepted = others.filter("accepted")
     withdrawals = accepted.filter(pl.col("status") == "withdrawn")
@@ -212,20 +218,23 @@ def current(rows: pl.DataFrame) -> Current:
     standing = _one_method(winners.filter(pl.col("problem").is_null()))
 
     # few rows tell all that is told of the samples
-    told = rows.lazy().filter(alone).select(_ABOUT_SAMPLE).unique().collect()
+    told = rows.select(_ABOUT_SAMPLE).filter(alone)
+    told = decoded(told.filter(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1))))).unique()
     subjects = pl.concat([told, standing.select(_ABOUT_SAMPLE)]).select("sample_key", "subject")
     subjects = subjects.drop_nulls().unique().group_by("sample_key").len()
-    mixed = pl.col("sample_key").is_in(subjects.filter(pl.col("len") > 1)["sample_key"].implode())
+    of_several = subjects.filter(pl.col("len") > 1)["sample_key"]
+    mixed = pl.col("sample_key").is_in(of_several.implode())
     standing = standing.with_columns(
         pl.when(mixed).then(pl.lit(SUBJECTS)).otherwise("problem").alias("problem")
     )
     chosen = standing.filter(pl.col("problem").is_null())
-    unopposed = rows.drop(_DECIDING).filter(alone & ~mixed)
-    results = pl.concat([unopposed, chosen.select(unopposed.columns)])
+    mixed_alone = alone & places(rows["sample_key"], of_several).is_not_null()
+    unopposed = rows.drop(_DECIDING).filter(alone & ~mixed_alone)
+    results = pl.concat([unopposed, chosen.select(unopposed.columns).cast(unopposed.schema)])
     unsolved = pl.concat([
         *(some.filter(pl.col("problem").is_not_null()).select("sample_key", "analyte", "problem")
           for some in (winners, standing, taken_out)),
-        rows.filter(alone & mixed).select("sample_key", "analyte", pl.lit(SUBJECTS).alias("problem")),
+        decoded(rows.select("sample_key", "analyte").filter(mixed_alone)).with_columns(problem=pl.lit(SUBJECTS)),
         withdrawals.select("sample_key", "analyte", pl.lit(WITHDRAWN).alias("problem")),
         quarantined.select("sample_key", "analyte", pl.lit(QUARANTINED).alias("problem")),
     ])  # fmt: skip

@@ -16,7 +16,7 @@ import polars as pl
 from schemas.catalogue import Catalogue
 from schemas.result import UNDATED
 from tasks.balance import compute, unusual_creatinine
-from tasks.codes import coded_frame
+from tasks.codes import by_text, coded, coded_frame, decoded, places, sorted_by, taken
 from tasks.current import Current
 from tasks.sides import RESPONSE, formula_of
 from tasks.slots import incomplete_24h, spread, wide
@@ -70,9 +70,9 @@ class Pseudonyms:
     ids_are_study_codes: bool
 
     def of(self, kind: str, ids: pl.Series) -> pl.Series:
-        """Pseudonyms (32 hexadecimal characters) of `ids`; `kind` keeps a subject apart from a sample."""
+        """Pseudonyms (32 hexadecimal characters) of `ids`, coded; `kind` keeps a subject apart from a sample."""
         if self.ids_are_study_codes and kind != "sample_key":
-            return ids
+            return coded(ids)
         # the digest of JSON's ["lab", "kind", "id"]; what all ids have in common goes in once
         begun = hmac.new(self.key, json.dumps([self.lab, kind])[:-1].encode(), "sha256")
 
@@ -81,8 +81,7 @@ class Pseudonyms:
             whole.update(f", {encode_basestring_ascii(text)}]".encode())
             return whole.hexdigest()[:32]
 
-        named = {text: digest(text) for text in ids.unique().drop_nulls()}
-        return ids.replace_strict(named, default=None, return_dtype=pl.String)
+        return by_text(ids, lambda texts: pl.Series(map(digest, texts), dtype=pl.String))
 
 
 def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> dict[str, pl.DataFrame]:
@@ -123,20 +122,22 @@ def _samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.D
 
 def _results(results: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     value = pl.when(pl.col("low") == pl.col("high")).then("low").alias("value")
-    own = results.drop(_ONCE).with_columns(value)
-    joined = own.join(samples, on="sample_key", how="left", maintain_order="left")
-    # codes are in the order of the texts they stand for, and are sorted many times faster
-    return joined.pipe(coded_frame, "analyte", "unit", "method").sort(
-        "analyte", "_at", "unit", "method", nulls_last=True
+    own = results.drop(_ONCE, "sample_key").with_columns(
+        value, places(results["sample_key"], samples["sample_key"]).alias("_at")
     )
+    # codes are in the order of the texts they stand for, and are sorted many times faster
+    own = sorted_by(own, "analyte", "_at", "unit", "method")
+    return own.hstack(taken(samples.drop("_at"), own["_at"]))
 
 
 def _metrics(now: Current, catalogue: Catalogue) -> pl.DataFrame:
     label = pl.when(pl.col("evidence_grade") == "commercial_only").then("_commercial")
+    computed, about = compute(now, catalogue), _about_metrics(catalogue)
     return (
-        compute(now, catalogue)
-        .join(now.samples, on="sample_key", how="left", maintain_order="left")
-        .join(_about_metrics(catalogue), on="metric", how="left", maintain_order="left")
+        computed.drop("sample_key")
+        .pipe(coded_frame, "metric", "reason")
+        .hstack(taken(now.samples.drop("_at"), computed["_at"]))
+        .hstack(taken(about.drop("metric"), places(computed["metric"], about["metric"])))
         .with_columns(
             pl.when(pl.col("basis") == RESPONSE).then("response_unit").otherwise("unit").alias("unit")
         )
@@ -146,19 +147,20 @@ def _metrics(now: Current, catalogue: Catalogue) -> pl.DataFrame:
 
 def _panels(metrics: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     # a panel has no column for the basis, so a ratio of peak areas must not stand among ratios of amounts
-    of_amounts = metrics.lazy().filter(pl.col("basis").ne_missing(RESPONSE))
-    values = of_amounts.drop_nulls("value").select("sample_key", "metric", "value").collect()
-    one_row = spread(values, ["metric"], {"value": ""})
-    return samples.join(one_row, on="sample_key", how="left", maintain_order="left")
+    values = metrics.select("_at", "metric", "value", "basis").drop_nulls("value")
+    of_amounts = values.filter(pl.col("basis").ne_missing(RESPONSE))
+    return samples.hstack(spread(of_amounts, ["metric"], {"value": ""}, samples.height))
 
 
 def _flags(now: Current) -> pl.DataFrame:
+    keys = now.samples.select("sample_key")
     whole_day = now.results.filter(pl.col("specimen") == "urine_24h")
-    slots = wide(whole_day, {"urine_volume", "collection_duration"})
+    whole_day = whole_day.with_columns(places(whole_day["sample_key"], keys["sample_key"]).alias("_at"))
+    slots = keys.hstack(wide(whole_day, {"urine_volume", "collection_duration"}, keys.height))
     incomplete = incomplete_24h(slots).filter("_incomplete_24h").select("sample_key")
     both = pl.concat(
         [
-            unusual_creatinine(now.results).with_columns(pl.lit(_UNUSUAL).alias("flag")),
+            decoded(unusual_creatinine(now.results)).with_columns(pl.lit(_UNUSUAL).alias("flag")),
             incomplete.with_columns(pl.lit(_INCOMPLETE).alias("flag")),
         ]
     )

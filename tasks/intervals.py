@@ -16,9 +16,11 @@ from schemas.formula import Formula
 
 UNCENSORED, BELOW, ABOVE, BOUNDED = "uncensored", "below", "above", "bounded"
 UNDETERMINED, ABSENT = "undetermined", "absent"
+STATUS = pl.Enum(sorted([UNCENSORED, BELOW, ABOVE, BOUNDED, UNDETERMINED, ABSENT]))
 
 #: What a formula is: a ratio of two sums that share nothing; a part of a whole; a whole over its part; a balance.
 SHAPES = RATIO, PART, WHOLE, BALANCE = "ratio", "part", "whole", "balance"
+SHAPE = pl.Enum(SHAPES)
 
 Interval = tuple[pl.Expr, pl.Expr]
 
@@ -122,7 +124,7 @@ def status_of(low: pl.Expr, high: pl.Expr, lowest: pl.Expr, highest: pl.Expr) ->
     """What is known of an interval whose values lie from `lowest` to `highest` in any case."""
     open_below, open_above = low <= lowest, high >= highest
     return (
-        pl.when(low == high).then(pl.lit(UNCENSORED))
-        .when(open_below & open_above).then(pl.lit(UNDETERMINED))
-        .when(open_below).then(pl.lit(BELOW)).when(open_above).then(pl.lit(ABOVE)).otherwise(pl.lit(BOUNDED))
+        pl.when(low == high).then(pl.lit(UNCENSORED, STATUS))
+        .when(open_below & open_above).then(pl.lit(UNDETERMINED, STATUS))
+        .when(open_below).then(pl.lit(BELOW, STATUS)).when(open_above).then(pl.lit(ABOVE, STATUS)).otherwise(pl.lit(BOUNDED, STATUS))
     )  # fmt: skip

@@ -14,15 +14,19 @@ _OF_SAMPLE = (pl.col("role") == "sample") & pl.col("sample_key").is_not_null()
 _MONTH = pl.col("month").fill_null(UNDATED)
 
 
+def in_months(months: Collection[str]) -> pl.Expr:
+    """Whether a row stands in one of the months, in words by which row groups of other months are passed over."""
+    inside = pl.col("month").is_in([month for month in months if month != UNDATED])
+    return inside | pl.col("month").is_null() if UNDATED in months else inside
+
+
 def extents(rows: pl.LazyFrame, months: Collection[str]) -> pl.DataFrame:
     """How many rows each sample that stands in `months` has in each month, also in others: sample (a hash of
     its key), month, rows.
 
     Two samples of one hash are taken for one here, so that at worst too much is looked at.
     """
-    inside = pl.col("month").is_in([month for month in months if month != UNDATED])
-    if UNDATED in months:
-        inside = inside | pl.col("month").is_null()
+    inside = in_months(months)
     sample = pl.col("sample_key").hash()
 
     def counted(some: pl.LazyFrame) -> pl.DataFrame:
@@ -68,17 +72,26 @@ def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list
     return out
 
 
+def in_several_months(extents: pl.DataFrame) -> pl.DataFrame:
+    """Of the samples that stand in several months their number of rows: a correction may have moved a sample."""
+    return (
+        extents.group_by("sample")
+        .agg(pl.len().alias("months"), pl.col("rows").sum())
+        .filter(pl.col("months") > 1)
+    )
+
+
+def moved(rows: pl.LazyFrame, samples: pl.DataFrame) -> pl.LazyFrame:
+    """The rows of `samples`, as `in_several_months` gives them."""
+    return rows.filter(_OF_SAMPLE & pl.col("sample_key").hash().is_in(samples["sample"].implode()))
+
+
 def rows_of(
-    rows: pl.LazyFrame, columns: tuple[str, ...], months: list[str], extents: pl.DataFrame
+    rows: pl.LazyFrame, moved: pl.LazyFrame, months: list[str], extents: pl.DataFrame
 ) -> pl.LazyFrame:
-    """`columns` of every row of the samples that stand in `months`: a correction may have moved a sample."""
-    dated = [month for month in months if month != UNDATED]
-    here = rows.filter(pl.col("month").is_in(dated) & _OF_SAMPLE)
-    known = extents.filter(pl.col("month").is_in(dated))
-    elsewhere = extents.join(known, on=["sample", "month"], how="anti").join(known, on="sample", how="semi")
-    if elsewhere.is_empty():
-        return here.select(columns)
-    there = _MONTH.is_in(elsewhere["month"].unique().to_list()) & ~_MONTH.is_in(dated)
-    keys = here.select("sample_key").unique()
-    moved = rows.filter(there & _OF_SAMPLE).select(columns).join(keys, on="sample_key", how="semi")
-    return pl.concat([here.select(columns), moved])
+    """Every row of the samples that stand in `months`, of the `rows` of all samples, and of those that `moved`."""
+    here = pl.col("month").is_in([month for month in months if month != UNDATED])
+    samples = extents.filter(here)["sample"]
+    of_them = pl.col("sample_key").hash().is_in(samples.implode())
+    elsewhere = moved.filter((~here).fill_null(True) & of_them)
+    return pl.concat([rows.filter(here & _OF_SAMPLE), elsewhere])

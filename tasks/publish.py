@@ -138,8 +138,9 @@ class Publisher:
             return
         rows = snapshot.rows(lab)
         found = extents(rows, stale)
-        builder = Builder(rows, found, self.catalogue, self._pseudonyms(lab))
-        parts = portions(stale, found, self.settings.rows_per_batch)
+        size = self.settings.rows_per_batch
+        builder = Builder(rows, found, self.catalogue, self._pseudonyms(lab), size)
+        parts = portions(stale, found, size)
         # one is computed while the one before it is written: more at once took more memory, and no less time
         for portion, built in zip(parts, ahead(map(builder.build, parts)), strict=True):
             for dataset in BY_MONTH:

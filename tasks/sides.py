@@ -9,7 +9,17 @@ import polars as pl
 
 from schemas.catalogue import Metric
 from schemas.formula import Formula
-from tasks.intervals import BALANCE, Interval, factor_of, mean_log, natural_range, opposed, shape_of, total
+from tasks.intervals import (
+    BALANCE,
+    SHAPE,
+    Interval,
+    factor_of,
+    mean_log,
+    natural_range,
+    opposed,
+    shape_of,
+    total,
+)
 from tasks.slots import ENDS, MRS_UNITS, slot, units_in
 
 #: Basis of a metric of peak areas: no amount, so it stands in no panel beside ratios of amounts.
@@ -106,14 +116,14 @@ class Sides:
         ]
         return (pl.coalesce(taken) if taken else pl.lit(None, pl.UInt8)).alias(self.way)
 
-    def weighed(self, frame: pl.LazyFrame, taken: list[int]) -> pl.LazyFrame:
+    def weighed(self, frame: pl.LazyFrame, taken: list[int], texts: pl.Enum) -> pl.LazyFrame:
         """One row per sample in a specimen that the metric is defined for, or refused in.
 
-        frame: slots (`slots.wide`), `sample_key`, `specimen`, `time_source`, `time_precision`, `_incomplete_24h`,
+        frame: slots (`slots.wide`), `_at` (the place of the sample), `specimen`, `time_source`, `time_precision`, `_incomplete_24h`,
         `way`, of each component what `MISSING` names, and, where the lab prints the ratio, what `PRINTED` names.
-        taken: the ways that any sample takes; the others are not worked out.
+        taken: the ways that any sample takes; the others are not worked out. texts: the codes of bases and units.
 
-        Returns sample_key, metric; shape, factor, scale, lowest, highest (of the formula); top, bottom (what is
+        Returns _at, metric; shape, factor, scale, lowest, highest (of the formula); top, bottom (what is
         weighed, as `intervals.opposed`), wide_top, wide_bottom (with the rounding of the printed amounts),
         numerator, denominator, each `_low` and `_high` in component_unit; basis; zero (a component is zero);
         refused (why there is no value, as far as it does not depend on the basis), incomplete, areas (whether
@@ -125,22 +135,22 @@ class Sides:
         said = {"factor": factor_of(formula), "scale": formula.scale, "lowest": lowest, "highest": highest}
         areas = (pl.any_horizontal(self._present(c, unit) for unit in RESPONSES) for c in self.components)
         return frame.filter(self.mine).select(
-            "sample_key",
+            "_at",
             pl.lit(self.metric.id).alias("metric"),
-            pl.lit(shape_of(formula)).alias("shape"),
+            pl.lit(shape_of(formula), SHAPE).alias("shape"),
             *(pl.lit(number).alias(name) for name, number in said.items()),
-            *self._in_their_way(taken),
+            *self._in_their_way(taken, texts),
             self._refused().alias("refused"),
             (pl.col("_incomplete_24h") & self._all_in(_PER_DAY)).alias("incomplete"),
             pl.all_horizontal(areas).alias("areas"),
             *(self._printed(end).alias(f"reported_{end}") for end in ENDS),
         )
 
-    def _in_their_way(self, taken: list[int]) -> list[pl.Expr]:
+    def _in_their_way(self, taken: list[int], texts: pl.Enum) -> list[pl.Expr]:
         """What depends on the way that a sample takes."""
-        figures = {at: self._figures(self.ways[at]) for at in taken}
+        figures = {at: self._figures(self.ways[at], texts) for at in taken}
         nothing = dict.fromkeys(_FIGURES, pl.lit(None, pl.Float64)) | {
-            "basis": pl.lit(None, pl.String), "component_unit": pl.lit(None, pl.String),
+            "basis": pl.lit(None, texts), "component_unit": pl.lit(None, texts),
             "zero": pl.lit(None, pl.Boolean),
         }  # fmt: skip
         return [
@@ -149,7 +159,7 @@ class Sides:
             for name, none in nothing.items()
         ]  # fmt: skip
 
-    def _figures(self, way: Way) -> dict[str, pl.Expr]:
+    def _figures(self, way: Way, texts: pl.Enum) -> dict[str, pl.Expr]:
         formula = self.formula
         amounts = self._amounts(way, widen=False)
         sides = dict(zip(("top", "bottom"), opposed(formula, amounts), strict=True))
@@ -172,8 +182,8 @@ class Sides:
         }
         return ends | {
             "zero": pl.any_horizontal(high == 0 for _, high in amounts.values()),
-            "basis": pl.lit(way.basis),
-            "component_unit": pl.lit(way.unit),
+            "basis": pl.lit(way.basis, texts),
+            "component_unit": pl.lit(way.unit, texts),
         }
 
     def _refused(self) -> pl.Expr:

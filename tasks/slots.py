@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 import polars as pl
 
+from tasks.codes import taken
+
 ENDS = ("low", "high", "rounding")
 #: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
 MRS_UNITS = ("{i.u.}", "1/{tCr}")
@@ -30,32 +32,32 @@ def units_in(columns: frozenset[str]) -> Mapping[str, set[str]]:
     return MappingProxyType(units)
 
 
-def wide(results: pl.DataFrame, analytes: set[str]) -> pl.DataFrame:
+def wide(results: pl.DataFrame, analytes: set[str], height: int) -> pl.DataFrame:
     """One row per sample, one column per analyte, unit and end (`low`, `high`, `rounding`).
 
-    results: one row per sample, analyte and unit."""
-    wanted = results.lazy().filter(pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio"))
-    used = wanted.select("sample_key", "analyte", "unit", *ENDS).collect()
-    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in ENDS})
+    results: one row per sample, analyte and unit; `_at`: which of the `height` samples."""
+    wanted = pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio")
+    used = results.select("_at", "analyte", "unit", "is_ratio", *ENDS).filter(wanted).drop("is_ratio")
+    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in ENDS}, height)
     return _with_total_creatine(frame) if "tcr" in analytes else frame
 
 
-def spread(rows: pl.DataFrame, by: list[str], values: dict[str, str]) -> pl.DataFrame:
-    """One row per sample_key, and for each combination of `by` the columns `values`, named by the texts of
-    `by` joined with | and by what `values` appends.
+def spread(rows: pl.DataFrame, by: list[str], values: dict[str, str], height: int) -> pl.DataFrame:
+    """One row for each of `height` samples, and for each combination of `by` the columns `values`, named by the
+    texts of `by` joined with | and by what `values` appends.
 
-    rows: at most one per sample_key and combination. Many times faster than a pivot.
+    rows: at most one per sample and combination; `_at`: which sample, null for none of them. Many times faster than
+    a pivot.
     """
-    samples = rows.select("sample_key").unique(maintain_order=True).with_row_index("_at")
-    placed = rows.join(samples, on="sample_key", how="left", maintain_order="left").drop("sample_key")
-    columns = [samples["sample_key"]]
-    nowhere = pl.Series([None], dtype=pl.UInt32).new_from_index(0, samples.height)
-    slots = placed.partition_by(by, as_dict=True, include_key=False)
+    nowhere = pl.Series([None], dtype=pl.UInt32).new_from_index(0, height)
+    columns: list[pl.Series] = []
+    slots = rows.drop_nulls("_at").partition_by(by, as_dict=True, include_key=False)
     for key, mine in sorted(slots.items()):
         # which row of `mine` is the one of each sample
         at = nowhere.clone().scatter(mine["_at"], pl.int_range(mine.height, dtype=pl.UInt32, eager=True))
-        columns += [mine[name].gather(at).alias("|".join(key) + end) for name, end in values.items()]
-    return pl.DataFrame(columns)
+        ends = mine.select(pl.col(name).alias("|".join(key) + end) for name, end in values.items())
+        columns.extend(taken(ends, at))
+    return pl.DataFrame(columns) if columns else pl.DataFrame(height=height)
 
 
 def _with_total_creatine(frame: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import polars as pl
 
 from schemas.layout import Layout, Times
 from schemas.layout_checks import has_clock
-from tasks.codes import by_text, coded_frame, taken, texts_of
+from tasks.codes import by_text, coded_frame, places, taken, texts_of
 
 _ISO = (
     r"^(?P<day>\d{4}-\d{2}-\d{2})"
@@ -159,13 +159,8 @@ def read_times(frame: pl.DataFrame, layout: Layout, timezone: str | None) -> pl.
     """
     texts = {name: by_text(frame[name], _said) for name in ("collected_at", "acquired_at", "reported_at")}
     times = _resolved(pl.concat([texts_of(codes) for codes in texts.values()]), layout, timezone)
-    place = times.select("text").with_row_index("at")
-
-    def placed(distinct: pl.Series) -> pl.Series:
-        return distinct.to_frame("text").join(place, on="text", how="left", maintain_order="left")["at"]
-
     # which of the times each text is
-    at = pl.DataFrame([by_text(codes, placed).alias(name) for name, codes in texts.items()])
+    at = pl.DataFrame([places(codes, times["text"]).alias(name) for name, codes in texts.items()])
     sources = pl.Enum(sorted(layout.times.source))
     # the first source that the layout allows and the row has stands for the collection
     standing = at.select(
