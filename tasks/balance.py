@@ -101,10 +101,11 @@ def _missing(analyte: str, frame: pl.DataFrame) -> pl.Expr:
     anywhere = pl.any_horizontal(
         pl.lit(False), *(pl.col(f"{analyte}|{unit}|low").is_not_null() for unit in units)
     )
-    why = pl.lit("missing component")
+    why = pl.lit(f"missing component: {analyte}")
     if analyte + _PROBLEM in frame.columns:
-        why = pl.col(analyte + _PROBLEM).fill_null(why)
-    return pl.when(~anywhere).then(pl.concat_str(why, pl.lit(f": {analyte}"))).alias(analyte + MISSING)
+        why = pl.col(analyte + _PROBLEM).fill_null(pl.lit("missing component"))
+        why = pl.concat_str(why, pl.lit(f": {analyte}"))
+    return pl.when(~anywhere).then(why).alias(analyte + MISSING)
 
 
 def _computed(weighed: pl.LazyFrame) -> pl.LazyFrame:

@@ -31,7 +31,9 @@ _TIME = ["collected_at", "collected_local", "time_precision", "time_source", "mo
 #: what identity and time of a sample are taken from
 _ABOUT_SAMPLE = ["sample_key", "subject", *_IDENTITY, *_TIME, "status", "reported_at", "received_at"]
 #: texts that are compared, sorted or written for each result
-_CODED = ["sample_key", "analyte", "unit", "basis", "status", "method", "export", "item"]
+_CODED = ["sample_key", "specimen", "analyte", "unit", "basis", "status", "method", "export", "item"]
+#: what all rows of a sample are to say alike: it is told of the sample, and not of a result
+_OF_ALL = ["subject", "sample", "site", "visit", "timepoint", *_TIME]
 #: what is of no use once it is known which rows stand
 _DECIDING = ["role", "reasons", "replicate", "replicates", "dilution", "method_rank", "received_at"]
 
@@ -40,7 +42,8 @@ _OF_SAMPLE = (pl.col("role") == "sample") & pl.col("sample_key").is_not_null()
 
 @dataclass(frozen=True)
 class Current:
-    """What stands: `results` (one row per sample, analyte and unit; texts as codes), `problems` (sample_key, analyte,
+    """What stands: `results` (one row per sample, analyte and unit, without what
+    is told of the sample; texts as codes), `problems` (sample_key, analyte,
     problem: what is known of an analyte that has no result) and `samples` (one row per sample that has
     an accepted row, whether anything of it stands or not)."""
 
@@ -193,10 +196,12 @@ def current(rows: pl.DataFrame) -> Current:
 
     rows: `RESULT_SCHEMA` with `edition`, in any order; the result does not depend on the order.
     """
+    rows = rows.rechunk()  # once, not at each step that needs it
+    own = coded_frame(rows.drop(_OF_ALL), *_CODED)
     # of repeated measurements a censoring may come out that none of them has
-    rows = coded_frame(rows.with_columns(pl.col("censoring").cast(CENSORING)), *_CODED)
-    alone = _alone(rows)
-    others = decoded(rows.filter(_OF_SAMPLE & ~alone & pl.col("analyte").is_not_null()))
+    own = own.with_columns(rows["censoring"].cast(CENSORING))
+    alone = _alone(own)
+    others = rows.filter(_OF_SAMPLE & ~alone & pl.col("analyte").is_not_null())
     others = _with_clock(others).with_columns(pl.lit(None, pl.String).alias("problem"))
     accepted = others.filter("accepted")
     withdrawals = accepted.filter(pl.col("status") == "withdrawn")
@@ -217,9 +222,10 @@ def current(rows: pl.DataFrame) -> Current:
     winners = pl.concat([top.filter(~several), _resolve_ties(top.filter(several), by)]).drop("_replicate")
     standing = _one_method(winners.filter(pl.col("problem").is_null()))
 
-    # few rows tell all that is told of the samples
-    told = rows.select(_ABOUT_SAMPLE).filter(alone)
-    told = decoded(told.filter(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1))))).unique()
+    about = rows.select(_ABOUT_SAMPLE)
+    # the rows of a sample mostly stand together, and say the same of it as the one before
+    says_more = about.select(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1)))).to_series()
+    told = about.filter(alone & (says_more | ~alone.shift(1, fill_value=False))).unique()
     subjects = pl.concat([told, standing.select(_ABOUT_SAMPLE)]).select("sample_key", "subject")
     subjects = subjects.drop_nulls().unique().group_by("sample_key").len()
     of_several = subjects.filter(pl.col("len") > 1)["sample_key"]
@@ -228,13 +234,13 @@ def current(rows: pl.DataFrame) -> Current:
         pl.when(mixed).then(pl.lit(SUBJECTS)).otherwise("problem").alias("problem")
     )
     chosen = standing.filter(pl.col("problem").is_null())
-    mixed_alone = alone & places(rows["sample_key"], of_several).is_not_null()
-    unopposed = rows.drop(_DECIDING).filter(alone & ~mixed_alone)
+    mixed_alone = alone & places(own["sample_key"], of_several).is_not_null()
+    unopposed = own.drop(_DECIDING).filter(alone & ~mixed_alone)
     results = pl.concat([unopposed, chosen.select(unopposed.columns).cast(unopposed.schema)])
     unsolved = pl.concat([
         *(some.filter(pl.col("problem").is_not_null()).select("sample_key", "analyte", "problem")
           for some in (winners, standing, taken_out)),
-        decoded(rows.select("sample_key", "analyte").filter(mixed_alone)).with_columns(problem=pl.lit(SUBJECTS)),
+        decoded(own.select("sample_key", "analyte").filter(mixed_alone)).with_columns(problem=pl.lit(SUBJECTS)),
         withdrawals.select("sample_key", "analyte", pl.lit(WITHDRAWN).alias("problem")),
         quarantined.select("sample_key", "analyte", pl.lit(QUARANTINED).alias("problem")),
     ])  # fmt: skip

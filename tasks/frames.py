@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 
 import polars as pl
@@ -37,10 +37,6 @@ NEEDED = (
 
 #: What `quarantine` needs of one.
 OF_REFUSED = ("month", "export", "edition", "row", "item", "layout", "role", "reasons")
-
-#: What a sample has once, whatever its rows say.
-_ONCE = ("subject", "sample", "specimen", "site", "visit", "timepoint", "collected_at", "collected_local",
-         "time_precision", "time_source", "month")  # fmt: skip
 
 #: Texts of few values that all rows of a sample, and of a metric, share.
 _FEW_BY_SAMPLE = ("lab", "month", "specimen", "site", "visit", "timepoint", "time_precision", "time_source",
@@ -88,10 +84,11 @@ def of_samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> di
     """results, metrics and panels of the samples in `now`, in the order in which they are published; columns as
     in `schemas.outputs`, and some more."""
     samples = _samples(now, catalogue, pseudonyms)
-    built = {
-        "results": _results(now.results, samples),
-        "metrics": _metrics(replace(now, samples=samples), catalogue),
-    }
+    at = places(now.results["sample_key"], samples["sample_key"]).alias("_at")
+    # codes are in the order of the texts they stand for, and are sorted many times faster
+    results = sorted_by(now.results.with_columns(at), "analyte", "unit", "_at", "method")
+    now = Current(results, now.problems, samples)
+    built = {"results": _results(results, samples), "metrics": _metrics(now, catalogue)}
     built["panels"] = _panels(built["metrics"], samples)
     return {
         name: frame.with_columns(pl.col("_public_key").alias("sample_key")) for name, frame in built.items()
@@ -122,12 +119,8 @@ def _samples(now: Current, catalogue: Catalogue, pseudonyms: Pseudonyms) -> pl.D
 
 def _results(results: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     value = pl.when(pl.col("low") == pl.col("high")).then("low").alias("value")
-    own = results.drop(_ONCE, "sample_key").with_columns(
-        value, places(results["sample_key"], samples["sample_key"]).alias("_at")
-    )
-    # codes are in the order of the texts they stand for, and are sorted many times faster
-    own = sorted_by(own, "analyte", "_at", "unit", "method")
-    return own.hstack(taken(samples.drop("_at"), own["_at"]))
+    own = results.drop("sample_key", "specimen").with_columns(value)
+    return own.hstack(taken(samples.drop("_at"), results["_at"]))
 
 
 def _metrics(now: Current, catalogue: Catalogue) -> pl.DataFrame:

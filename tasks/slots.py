@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import polars as pl
 
-from tasks.codes import taken
+from tasks.codes import coded_frame, grouped, taken
 
 ENDS = ("low", "high", "rounding")
 #: Units of brain MRS: all metabolites of one fit share them, so a ratio needs no moles.
@@ -36,23 +36,28 @@ def wide(results: pl.DataFrame, analytes: set[str], height: int) -> pl.DataFrame
     """One row per sample, one column per analyte, unit and end (`low`, `high`, `rounding`).
 
     results: one row per sample, analyte and unit; `_at`: which of the `height` samples."""
-    wanted = pl.col("analyte").is_in(sorted(analytes)) & ~pl.col("is_ratio")
-    used = results.select("_at", "analyte", "unit", "is_ratio", *ENDS).filter(wanted).drop("is_ratio")
-    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in ENDS}, height)
+    used = results.select("_at", "analyte", "unit", "is_ratio", *ENDS)
+    if used["is_ratio"].any():
+        used = used.filter(~pl.col("is_ratio"))
+    frame = spread(used, ["analyte", "unit"], {end: f"|{end}" for end in ENDS}, height, analytes)
     return _with_total_creatine(frame) if "tcr" in analytes else frame
 
 
-def spread(rows: pl.DataFrame, by: list[str], values: dict[str, str], height: int) -> pl.DataFrame:
+def spread(
+    rows: pl.DataFrame, by: list[str], values: dict[str, str], height: int, only: set[str] | None = None
+) -> pl.DataFrame:
     """One row for each of `height` samples, and for each combination of `by` the columns `values`, named by the
     texts of `by` joined with | and by what `values` appends.
 
-    rows: at most one per sample and combination; `_at`: which sample, null for none of them. Many times faster than
-    a pivot.
+    rows: at most one per sample and combination; `_at`: which sample, null for none of them. only: texts of the
+    first of `by` that are wanted. Many times faster than a pivot, and faster still where rows stand in the order of
+    `by`.
     """
     nowhere = pl.Series([None], dtype=pl.UInt32).new_from_index(0, height)
     columns: list[pl.Series] = []
-    slots = rows.drop_nulls("_at").partition_by(by, as_dict=True, include_key=False)
-    for key, mine in sorted(slots.items()):
+    for key, mine in grouped(rows.drop_nulls("_at").pipe(coded_frame, *by), *by):
+        if only is not None and key[0] not in only:
+            continue
         # which row of `mine` is the one of each sample
         at = nowhere.clone().scatter(mine["_at"], pl.int_range(mine.height, dtype=pl.UInt32, eager=True))
         ends = mine.select(pl.col(name).alias("|".join(key) + end) for name, end in values.items())
