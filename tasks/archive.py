@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
@@ -17,6 +18,7 @@ from schemas.settings import Settings
 from schemas.store import read
 from tasks.folders import folder_name
 
+_BLOCK = 1 << 20
 _ONE_FILES_FAULT = {errno.EACCES, errno.EPERM, errno.EIO}
 
 
@@ -82,7 +84,7 @@ def arrival(settings: Settings, export: Export) -> Arrival:
 def _blocks(source: IO[bytes]) -> Iterator[bytes]:
     """The bytes of an export. Raises NoAccess: one file's fault is not that of the whole storage."""
     try:
-        while block := source.read(1 << 20):
+        while block := source.read(_BLOCK):
             yield block
     except OSError as error:
         if error.errno not in _ONE_FILES_FAULT:
@@ -103,11 +105,16 @@ def archive(
     digest = hashlib.sha256()
     size = 0
     with settings.store.spool(f"archive/{folder_name(lab)}/new") as fresh:
-        with fresh.open("wb") as copy:
+        with fresh.open("wb") as copy, ThreadPoolExecutor(1) as thread:
             for block in _blocks(source):
-                digest.update(block)
-                size += len(block)
+                # a large export is hashed while it is written; a thread for each small one would cost more
+                hashed = thread.submit(digest.update, block) if len(block) == _BLOCK else None
                 copy.write(block)
+                size += len(block)
+                if hashed is None:
+                    digest.update(block)
+                else:
+                    hashed.result()
         if not settled():
             raise StillUploading("a file changed while it was archived; it is taken in once it rests")
         export = Export(lab, digest.hexdigest())

@@ -84,6 +84,9 @@ def combinations(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     """The distinct rows of a frame of codes, as texts, and for each row of `frame` which of them it is."""
     key, possible = _nothing(frame), 1
     for column in frame:
+        nulls = column.null_count()
+        if nulls == len(column) or (nulls == 0 and len(texts_of(column)) == 1):
+            continue  # it says the same in every row
         numbers, more = _counted(column)
         if possible * more >= 2**63:
             key, possible = _numbered(key)[1].cast(pl.UInt64), frame.height

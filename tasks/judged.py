@@ -13,7 +13,7 @@ from schemas.export import MACHINES_FAULT, Unreadable, unforeseen
 from schemas.layout import Layout
 from schemas.result import RESULT_SCHEMA
 from tasks import readers
-from tasks.ahead import ahead
+from tasks.ahead import ahead, beside
 from tasks.bench import Bench, Reading, Source
 from tasks.codes import coded_frame, decoded, taken
 from tasks.meanings import Context
@@ -24,6 +24,8 @@ from tasks.validate import judge
 #: Rows of small exports that are judged at a time, and stand in one file of the ledger: the many expressions cost as
 #: much for a few rows, and files are to be few.
 ROWS_TOGETHER = 100_000
+#: So many batches are judged beside one another: much of the work on one can use one core only.
+TOGETHER = 2
 
 
 class NotConserved(Exception):
@@ -96,6 +98,22 @@ class Work:
             )
 
 
+@dataclass(frozen=True)
+class _Together:
+    """Text of exports that are read alike."""
+
+    texts: list[tuple[Work, pl.DataFrame]]
+    context: Context
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """An export that cannot be read, and why."""
+
+    work: Work
+    reason: str
+
+
 def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> Iterator[pl.DataFrame]:
     """The rows of one export as judged results (`RESULT_SCHEMA`), batch by batch; fills `account`.
 
@@ -112,21 +130,40 @@ def judged(bench: Bench, source: Source, reading: Reading, account: Account) -> 
     for batch in ahead(found.batches):
         work.take(batch, layout)
         context = context or work.context(bench, layout)
-        yield decoded(_judge([(work, batch)], context))
+        out = _judge([(work, batch)], context)
+        _count(out, [work])
+        yield decoded(out)
     work.prove()
     account.tell(found)
 
 
 def judged_together(bench: Bench, works: Iterable[Work]) -> Iterator[pl.DataFrame | Work]:
     """The rows of exports of one lab as judged results (`RESULT_SCHEMA`, texts that repeat as codes): of small exports
-    that are read alike together. An export that failed is given too: of its rows, those that were given before it are void.
+    that are read alike together. An export that failed is given too: of its rows, those that were given before it
+    are void.
 
     The accounts are complete when all has been given.
     """
+    for found in beside(_made_of, ahead(_put_together(bench, works)), TOGETHER):
+        for one, of in found:
+            if isinstance(one, _Failed):
+                if not one.work.failed:
+                    one.work.fail(one.reason)
+                    yield one.work
+                continue
+            # others that are judged beside it may have shown by now that an export cannot be read
+            void = [work.source.export.sha256 for work in of if work.failed]
+            rows = one.filter(~pl.col("export").is_in(void)) if void else one
+            _count(rows, of)
+            yield rows
+
+
+def _put_together(bench: Bench, works: Iterable[Work]) -> Iterator[_Together | _Failed]:
+    """What there is to judge at a time, and which exports cannot be read, in the order in which that is known."""
     contexts: dict[tuple[str, NumberStyle | None], Context] = {}
     waiting: dict[tuple[str, NumberStyle | None], list[tuple[Work, pl.DataFrame]]] = {}
     rows = 0
-    for work, text in ahead(_read(bench, works)):
+    for work, text in _read(bench, works):
         layout = work.reading.layout
         if layout is None or work.failed:
             continue
@@ -139,16 +176,13 @@ def judged_together(bench: Bench, works: Iterable[Work]) -> Iterator[pl.DataFram
         elif work.error is not None:
             if alike in waiting:
                 waiting[alike] = [each for each in waiting[alike] if each[0] is not work]
-            work.fail(work.error)
-            yield work
+            yield _Failed(work, work.error)
         elif work.found is not None:
             work.account.tell(work.found)
         if rows >= ROWS_TOGETHER:
-            for alike, texts in waiting.items():
-                yield from _all(texts, contexts[alike])
+            yield from (_Together(texts, contexts[alike]) for alike, texts in waiting.items() if texts)
             waiting, rows = {}, 0
-    for alike, texts in waiting.items():
-        yield from _all(texts, contexts[alike])
+    yield from (_Together(texts, contexts[alike]) for alike, texts in waiting.items() if texts)
 
 
 def _read(bench: Bench, works: Iterable[Work]) -> Iterator[tuple[Work, pl.DataFrame | None]]:
@@ -173,31 +207,26 @@ def _read(bench: Bench, works: Iterable[Work]) -> Iterator[tuple[Work, pl.DataFr
         yield work, None
 
 
-def _all(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> Iterator[pl.DataFrame | Work]:
-    """The rows of exports that are read alike. Where they cannot be judged together, each is on its own: a
-    file that no one foresaw must not stop the good ones beside it."""
-    if not texts:
-        return
-    reason = None
+def _made_of(what: _Together | _Failed) -> list[tuple[pl.DataFrame | _Failed, list[Work]]]:
+    """The judged rows of exports that are read alike, and whose they are. Where they cannot be judged together, each
+    is on its own: a file that no one foresaw must not stop the good ones beside it."""
+    if isinstance(what, _Failed):
+        return [(what, [what.work])]
+    works = list(dict.fromkeys(work for work, _ in what.texts))
     try:
-        yield _judge(texts, context)
+        return [(_judge(what.texts, what.context), works)]
     except _NOT_OF_THE_EXPORT:
         raise
     except Exception as error:
         reason = unforeseen(error)
-    if reason is None:
-        return
-    works = dict.fromkeys(work for work, _ in texts)
-    for work in works:
-        if len(works) == 1:
-            work.fail(reason)
-            yield work
-        else:
-            yield from _all([(other, text) for other, text in texts if other is work], context)
+    if len(works) == 1:
+        return [(_Failed(works[0], reason), works)]
+    each = ([(other, text) for other, text in what.texts if other is work] for work in works)
+    return [made for texts in each for made in _made_of(_Together(texts, what.context))]
 
 
 def _judge(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> pl.DataFrame:
-    """The rows as judged results, texts that repeat as codes; counted in the accounts of their exports."""
+    """The rows as judged results, texts that repeat as codes."""
     text = pl.concat([text for _, text in texts], rechunk=True)
     sources = pl.DataFrame(
         [(work.source.export.sha256, work.source.arrival.received_at) for work, _ in texts],
@@ -209,14 +238,17 @@ def _judge(texts: list[tuple[Work, pl.DataFrame]], context: Context) -> pl.DataF
         pl.int_range(len(texts), dtype=pl.UInt32, eager=True).repeat_by(lengths).explode(empty_as_null=False)
     )
     text = text.hstack(taken(coded_frame(sources, "export"), whose))
-    out = judge(standardise(text, context)).select(list(RESULT_SCHEMA))
-    counts = out.group_by("export").agg(pl.len(), pl.col("accepted").sum())
-    refused = out.filter(~pl.col("accepted")).select("export", "reasons")
+    return judge(standardise(text, context)).select(list(RESULT_SCHEMA))
+
+
+def _count(rows: pl.DataFrame, works: list[Work]) -> None:
+    """Count judged rows in the accounts of their exports."""
+    counts = rows.group_by("export").agg(pl.len(), pl.col("accepted").sum())
+    refused = rows.filter(~pl.col("accepted")).select("export", "reasons")
     reasons = refused.explode("reasons", empty_as_null=True).drop_nulls().group_by("export", "reasons").len()
-    accounts = {work.source.export.sha256: work.account for work, _ in texts}
-    for name, rows, accepted in counts.iter_rows():
-        accounts[name].rows += rows
+    accounts = {work.source.export.sha256: work.account for work in works}
+    for name, read, accepted in counts.iter_rows():
+        accounts[name].rows += read
         accounts[name].accepted += accepted
     for name, reason, count in reasons.iter_rows():
         accounts[name].reasons[reason] += count
-    return out

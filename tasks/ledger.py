@@ -27,7 +27,7 @@ from schemas.settings import SettingsError
 from schemas.store import Folder, private_folder
 from tasks.archive import Export
 from tasks.editions import Committed, Prepared, decided, receipts_of, touched
-from tasks.snapshot import FOLDER, Snapshot, scan_files
+from tasks.snapshot import FOLDER, Snapshot
 from tasks.staged import Files, Staged, Stood, count
 
 ATTEMPTS = 100
@@ -229,16 +229,16 @@ class Ledger(Files):
 
         touched: export, other: of which `other` exports in the ledger it changes what counts.
         """
-        columns = ["export", "sample_key", "month"]
-        touching = [scan_files(self.store, [file.path]).select(columns) for file in files]
+        touching = [file.samples for file in files]
         if len(touched):
             others = snapshot.all_rows(lab).select(pl.col("export").alias("other"), "sample_key", "month")
-            touching.append(others.join(touched.lazy(), on="other").select(columns))
+            others = others.join(touched.lazy(), on="other").select("export", "sample_key", "month").unique()
+            touching.append(others.collect())
         if not touching:
             return {}
         rows = pl.concat(touching)
-        own = rows.select("export", pl.col("month").fill_null(UNDATED)).unique().collect()
-        keys = rows.select("export", "sample_key").drop_nulls().unique().collect()
+        own = rows.select("export", pl.col("month").fill_null(UNDATED)).unique()
+        keys = rows.select("export", "sample_key").drop_nulls().unique()
         elsewhere = (
             snapshot.all_rows(lab).select("sample_key", "month").drop_nulls()
             .filter(pl.col("sample_key").is_in(keys["sample_key"].unique().implode())).unique()

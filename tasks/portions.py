@@ -73,17 +73,14 @@ def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list
 
 
 def in_several_months(extents: pl.DataFrame) -> pl.DataFrame:
-    """Of the samples that stand in several months their number of rows: a correction may have moved a sample."""
-    return (
-        extents.group_by("sample")
-        .agg(pl.len().alias("months"), pl.col("rows").sum())
-        .filter(pl.col("months") > 1)
-    )
+    """The extents of the samples that stand in several months: a correction may have moved a sample."""
+    return extents.filter(pl.col("sample").is_duplicated())
 
 
-def moved(rows: pl.LazyFrame, samples: pl.DataFrame) -> pl.LazyFrame:
-    """The rows of `samples`, as `in_several_months` gives them."""
-    return rows.filter(_OF_SAMPLE & pl.col("sample_key").hash().is_in(samples["sample"].implode()))
+def moved(rows: pl.LazyFrame, extents: pl.DataFrame) -> pl.LazyFrame:
+    """The rows of the samples of `extents`."""
+    of_them = pl.col("sample_key").hash().is_in(extents["sample"].unique().implode())
+    return rows.filter(in_months(extents["month"].unique().to_list()) & _OF_SAMPLE & of_them)
 
 
 def rows_of(

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from schemas.result import READ
-from tasks.ahead import ahead
 from tasks.archive import Export
 from tasks.bench import Bench
 from tasks.editions import Prepared
@@ -59,7 +58,7 @@ def prepare(
                     yield works[-1]
 
     staged: list[Staged] = []
-    for found in ahead(judged_together(bench, chosen())):
+    for found in judged_together(bench, chosen()):
         if isinstance(found, Work):
             staged = _without(ledger, staged, found.source.export)
         elif len(found):

@@ -6,7 +6,7 @@ import errno
 import json
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 from deltalake.transaction import AddAction
@@ -15,11 +15,12 @@ from schemas import store as stores
 from schemas.parquet import said_schema
 from schemas.result import RECEIPT_SCHEMA, RESULT_SCHEMA
 from schemas.store import Store
-from tasks.codes import decoded
+from tasks.codes import coded_frame, combinations, decoded
 from tasks.snapshot import FOLDER, scan_files
 
 _STATISTICS = ("month", "sample_key", "export")
 _ROW_GROUP = 100_000
+_SAMPLES = dict.fromkeys(("export", "sample_key", "month"), pl.String)
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Staged:
     path: str
     exports: frozenset[str]
     statistics: str
+    #: export, sample_key, month: what rows of results say of them, each combination once
+    samples: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_SAMPLES), compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class Files:
         # most columns of most exports say nothing; one that is left out is read as nulls
         saying = [c.name for c in ordered if c.name in _STATISTICS or c.null_count() < len(c)]
         path = self.write(ordered.select(saying))
-        return Staged(path, frozenset(ordered["export"].unique()), _statistics(ordered))
+        samples, _ = combinations(coded_frame(ordered.select(list(_SAMPLES))))
+        return Staged(path, frozenset(samples["export"]), _statistics(ordered), samples)
 
     def write(self, frame: pl.DataFrame) -> str:
         name = f"files/{uuid.uuid4().hex}.parquet"

@@ -147,7 +147,9 @@ def _parse(path: Path, text: Text, delimiter: str, width: int, block: int) -> It
                     invalid_row_handler=keep,
                 ),
                 convert_options=pc.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
+                    column_types=dict.fromkeys(names, pa.large_string()),
+                    strings_can_be_null=False,
+                    check_utf8=False,  # `prove` has decoded every byte
                 ),
             )
         except pa.ArrowInvalid as error:

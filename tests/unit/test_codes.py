@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.codes import by_text, coded, combinations, decoded, numbers_of, taken
+from tasks.codes import (
+    by_text,
+    coded,
+    coded_frame,
+    combinations,
+    decoded,
+    grouped,
+    numbers_of,
+    places,
+    sorted_by,
+    taken,
+)
 
 TEXTS = st.lists(
     st.one_of(st.none(), st.sampled_from(["", " a", "a", "b ", "ß", "Z", "10", "9"])), max_size=60
@@ -76,3 +87,32 @@ def test_a_column_that_says_nothing_has_no_codes(texts):
     codes = coded(pl.Series("text", texts, pl.String))
     assert codes.to_list() == texts
     assert decoded(codes.to_frame()).schema == {"text": pl.String}
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from(["b", "a", "ß", None]), st.one_of(st.none(), st.integers(0, 5))), max_size=40
+)
+
+
+@given(ROWS)
+def test_rows_are_sorted_by_codes_and_places_as_by_texts_and_numbers(rows):
+    frame = pl.DataFrame(rows, schema={"text": pl.String, "place": pl.UInt32}, orient="row")
+    ordered = sorted_by(coded_frame(frame, "text"), "text", "place")
+    assert decoded(ordered).equals(frame.sort("text", "place", nulls_last=True), null_equal=True)
+
+
+@given(ROWS)
+def test_groups_hold_the_rows_that_say_the_same_in_the_order_of_the_texts(rows):
+    frame = pl.DataFrame(rows, schema={"text": pl.String, "place": pl.UInt32}, orient="row").drop_nulls()
+    found = {key: sorted(mine["place"]) for key, mine in grouped(coded_frame(frame, "text"), "text")}
+    assert found == {
+        (text,): sorted(place for other, place in frame.iter_rows() if other == text)
+        for text in sorted(set(frame["text"]))
+    }
+    assert list(found) == sorted(found)
+
+
+@given(COLUMNS, st.lists(st.sampled_from(["a", "b ", "P1", "é"]), unique=True))
+def test_the_place_of_a_text_is_where_it_stands_among_the_keys(texts, keys):
+    at = places(texts, pl.Series(keys, dtype=pl.String))
+    assert at.to_list() == [keys.index(text) if text in keys else None for text in texts]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.result import UNDATED
-from tasks.portions import extents, portions
+from tasks.portions import extents, in_several_months, moved, portions, rows_of
 
 MONTHS = ["2024-01", "2024-02", "2024-03", None]
 SCHEMA = {"sample_key": pl.String, "month": pl.String, "role": pl.String}
@@ -56,3 +56,15 @@ def test_what_has_no_month_fills_no_portion():
     found = pl.DataFrame({"sample": [1, 1], "month": ["2024-01", UNDATED], "rows": [5, 1000]})
     (portion,) = portions(dict.fromkeys(["2024-01", UNDATED], "editions"), found, 10)
     assert (portion.months, portion.parts) == (["2024-01", UNDATED], 1)
+
+
+@given(ROWS, st.lists(st.sampled_from([month for month in MONTHS if month]), min_size=1, unique=True))
+def test_with_the_samples_of_some_months_come_their_rows_from_all_months(rows, months):
+    frame = pl.LazyFrame(rows, SCHEMA, orient="row").with_row_index("n")
+    found = extents(frame, [*MONTHS[:3], UNDATED])
+    few = moved(frame, in_several_months(found))
+    there = {key for key, month, role in rows if role == "sample" and key is not None and month in months}
+    expected = [n for n, (key, _, role) in enumerate(rows) if role == "sample" and key in there]
+    for rows_of_the_moved in (few, few.collect().lazy()):
+        taken = rows_of(frame, rows_of_the_moved, months, found).collect()
+        assert sorted(taken["n"]) == expected
