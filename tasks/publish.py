@@ -97,7 +97,7 @@ class Publisher:
         """The metadata of a published file; nothing where it is missing or torn."""
         try:
             with self.settings.store.open(name) as file:
-                return pq.read_schema(file).metadata or {}
+                return pq.read_metadata(file).metadata or {}
         except FileNotFoundError:
             return {}
         except (ArrowInvalid, OSError) as error:

@@ -35,7 +35,7 @@ from tasks.readers.detect import FAMILIES, Choice, decide
 from tasks.readers.header_row import Head
 from tasks.readers.rows import in_parts
 from tasks.readers.table import Glance
-from tasks.readers.text import HEAD, head_text, read_head
+from tasks.readers.text import HEAD, head_kept, head_text
 
 __all__ = ["READERS", "Choice", "Reader", "choose", "read", "tables"]
 
@@ -94,8 +94,7 @@ def choose(
         layout for layout in layouts.values() if not layout.labs or lab in layout.labs
     ]
     try:
-        with compressed.opened(path, whole=False) as shown:
-            head = read_head(shown.path)
+        with compressed.opened(path, whole=False) as shown, head_kept(shown.path) as head:
             if len(head) < HEAD and not head_text(head).strip():
                 return Choice(None, "empty file", [])
             glances = {name: reader.glance(shown.path) for name, reader in READERS.items()}

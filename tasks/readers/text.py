@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 import functools
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +53,26 @@ class Text:
     closed: bool = False  # whether a double quote is the last character
 
 
+#: the file whose head is kept, and its head
+_KEPT: ContextVar[tuple[Path, bytes] | None] = ContextVar("_KEPT", default=None)
+
+
+@contextmanager
+def head_kept(path: Path) -> Iterator[bytes]:
+    """The head of a file, which is not read again while the context lasts: each reader asks for it."""
+    head = read_head(path)
+    token = _KEPT.set((path, head))
+    try:
+        yield head
+    finally:
+        _KEPT.reset(token)
+
+
 def read_head(path: Path) -> bytes:
     """At most the first `HEAD` bytes of the file."""
+    kept = _KEPT.get()
+    if kept is not None and kept[0] == path:
+        return kept[1]
     with open(path, "rb") as file:
         return file.read(HEAD)
 
