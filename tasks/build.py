@@ -1,7 +1,7 @@
 """What is published of some months of one lab, ready to be written.
 
-A month that is too large to be computed at once is divided by samples, and the parts stand in temporary
-files until the month is written: the rows of the ledger that each is computed from, then what they become.
+A month that is too large to be computed at once is divided by samples, and what the parts become stands in
+temporary files until the month is written.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from polars import selectors as cs
 from schemas import outputs
 from schemas.catalogue import Catalogue
 from tasks import frames
+from tasks.ahead import ahead
 from tasks.codes import recoded
 from tasks.current import current
 from tasks.portions import Portion, in_months, in_several_months, moved, rows_of
@@ -99,33 +100,30 @@ class Builder:
         folder = Path(mkdtemp(prefix="neurobalance-"))
         built = Built({}, folder)
         made: dict[str, list[Path]] = {name: [] for name in OF_SAMPLES}
+        shared = pl.Categorical(pl.Categories(f"texts of {folder.name}"))
         try:
-            for number, part in enumerate(_divided(rows, portion.parts, folder / "rows")):
-                for name, frame in self._of_samples(part, portion).items():
+            for number, part in enumerate(ahead(self._parts(rows, portion))):
+                for name, frame in part.items():
                     made[name].append(folder / f"{name}-{number}")
-                    recoded(frame).write_ipc(made[name][-1], compression="lz4")
+                    recoded(frame, shared).write_ipc(made[name][-1], compression="lz4")
         except BaseException:
             built.close()
             raise
         built.datasets = {name: pl.scan_ipc(paths) for name, paths in made.items()}
         return built
 
+    def _parts(self, rows: pl.LazyFrame, portion: Portion) -> Iterator[dict[str, pl.DataFrame]]:
+        """The datasets of each part in turn. All rows of a sample are in one part; to look for them in each is cheaper
+        than to keep them apart."""
+        for number in range(portion.parts):
+            of_part = pl.col("sample_key").hash() % portion.parts == number
+            yield self._of_samples(rows.filter(of_part).collect(), portion)
+
     def _quarantine(self, portion: Portion) -> pl.DataFrame:
         of_them = ~pl.col("accepted") & in_months(portion.months)
         refused = self._rows.filter(of_them).select(frames.OF_REFUSED).collect()
         found = frames.quarantine(self._pseudonyms.lab, refused)
         return checked("quarantine", self._columns["quarantine"], found)
-
-
-def _divided(rows: pl.LazyFrame, parts: int, folder: Path) -> Iterator[pl.DataFrame]:
-    """The rows in about `parts` parts, each with all rows of its samples; read once, and divided in `folder`."""
-    part = (pl.col("sample_key").hash() % parts).alias("part")
-    rows.sink_ipc(pl.PartitionBy(folder, key=part, include_key=False), compression="lz4", mkdir=True)
-    for place in sorted(folder.iterdir()):
-        files = sorted(place.iterdir())
-        yield pl.scan_ipc(files).collect()
-        for file in files:
-            file.unlink()
 
 
 def checked(dataset: str, columns: Columns, frame: pl.DataFrame) -> pl.DataFrame:

@@ -156,6 +156,9 @@ def decoded(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(cs.enum().cast(pl.String))
 
 
-def recoded(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with codes that all frames share (`pl.Categorical`) where it has its own: to be put after another."""
-    return frame.with_columns(cs.enum().cast(pl.Categorical))
+def recoded(frame: pl.DataFrame, shared: pl.Categorical) -> pl.DataFrame:
+    """`frame` with codes that all frames share where it has its own: to be put after another."""
+    return frame.with_columns(
+        texts_of(column).cast(shared).gather(column.to_physical()).alias(column.name)
+        for column in frame.select(cs.enum())
+    )
