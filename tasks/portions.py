@@ -64,8 +64,9 @@ def portions(stale: Mapping[str, str], extents: pl.DataFrame, size: int) -> list
         # what has no month is quarantined: no sample of it is computed
         rows = counts.get(month, 0) if month != UNDATED else 0
         if not out or filled + rows > size:
-            # up to twice the size at once: what is divided takes the way over temporary files, and more time
-            out.append(Portion({}, max(1, math.ceil(rows / (2 * size)))))
+            # up to twice the size at once: what is divided takes the way over temporary files, and more time. Parts
+            # are smaller, because one is computed while another and the month before are written
+            out.append(Portion({}, 1 if rows <= 2 * size else math.ceil(rows / (1.5 * size))))
             filled = 0
         out[-1].editions[month] = stale[month]
         filled += rows
