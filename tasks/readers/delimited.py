@@ -29,7 +29,7 @@ from tasks.readers.text import HEAD, Text, head_text, is_binary, prove, read_hea
 #: delimiter -> how it is called
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 #: bytes parsed at a time; a record must fit into one block, so a longer one is tried with larger blocks
-_BLOCKS = (1 << 25, 1 << 27, 1 << 30)
+_BLOCKS = (1 << 24, 1 << 27, 1 << 30)
 SWALLOWED = "quoted text runs over several records"
 #: how other containers of text begin
 _NOT_A_TABLE = ("MSH", "FHS", "BHS", "<", "{", "[", "#METABOLOMICS WORKBENCH", "%PDF", "{\\rtf")

@@ -12,7 +12,7 @@ from tasks.readers.headers import key
 from tasks.readers.table import Plan
 
 #: rows of one batch at most
-ROWS = 400_000
+ROWS = 200_000
 #: where an empty cell takes the constant of the layout: an empty unit cell means the usual unit,
 #: while an empty value, time or id is information
 FILLED = ("unit", "specimen")
