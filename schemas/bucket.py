@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
-from schemas.store import Item, sweep_spool
+from schemas.store import Item, spool_folder, sweep_spool
 
 _BLOCK = 1 << 20
 
@@ -117,7 +116,7 @@ class Bucket:
     @contextmanager
     def spool(self, near: str) -> Iterator[Path]:
         """A path in a private folder of this machine."""
-        made = Path(tempfile.mkdtemp(prefix="neurobalance-"))
+        made = spool_folder()
         try:
             yield made / "spooled"
         finally:

@@ -22,6 +22,9 @@ from polars.exceptions import ComputeError
 
 #: how a file that is being written is called in a folder; a sweep removes what a killed process left
 UNDER_WAY = ".neurobalance-"
+#: how a folder of temporary files is called in this machine's place for them. Nobody else calls one so: a sweep
+#: removes those that are old
+_SPOOL = ".neurobalance-spool-"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def local_folder(store: Store, folder: str, ending: str) -> Iterator[Path]:
     if isinstance(store, Folder):
         yield store.root / folder
         return
-    with tempfile.TemporaryDirectory(prefix="neurobalance-") as temporary:
+    with tempfile.TemporaryDirectory(prefix=_SPOOL) as temporary:
         made = Path(temporary) / folder  # errors name the last folder and the file
         made.mkdir()
         for item in store.items(folder):
@@ -109,6 +112,12 @@ def local_folder(store: Store, folder: str, ending: str) -> Iterator[Path]:
             if inside.endswith(ending) and "/" not in inside:
                 (made / inside).write_bytes(read(store, item.name) or b"")
         yield made
+
+
+def spool_folder() -> Path:
+    """A new folder for temporary files that only this user can enter (0700). Whoever asks for it removes it; what a
+    killed process leaves is swept."""
+    return Path(tempfile.mkdtemp(prefix=_SPOOL))
 
 
 def private_folder(path: Path) -> Path:
@@ -248,7 +257,7 @@ def sweep_spool(before: datetime) -> int:
     """Remove folders of this user, in this machine's place for temporary files, that spools of killed
     processes left."""
     swept = 0
-    for folder in Path(tempfile.gettempdir()).glob("neurobalance-*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SPOOL}*"):
         with suppress(FileNotFoundError):  # a run that ends removes its own
             if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
                 continue

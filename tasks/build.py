@@ -10,13 +10,13 @@ import shutil
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 
 import polars as pl
 from polars import selectors as cs
 
 from schemas import outputs
 from schemas.catalogue import Catalogue
+from schemas.store import spool_folder
 from tasks import frames
 from tasks.ahead import ahead
 from tasks.codes import recoded
@@ -97,7 +97,7 @@ class Builder:
         return {name: checked(name, self._columns[name], found.pop(name)) for name in OF_SAMPLES}
 
     def _by_parts(self, rows: pl.LazyFrame, portion: Portion) -> Built:
-        folder = Path(mkdtemp(prefix="neurobalance-"))
+        folder = spool_folder()
         built = Built({}, folder)
         made: dict[str, list[Path]] = {name: [] for name in OF_SAMPLES}
         shared = pl.Categorical(pl.Categories(f"texts of {folder.name}"))

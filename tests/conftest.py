@@ -28,6 +28,14 @@ settings.register_profile(
 if "SHARED_BY_THE_TESTS" not in os.environ:
     os.environ["SHARED_BY_THE_TESTS"] = tempfile.mkdtemp(prefix="tests-")
     atexit.register(shutil.rmtree, os.environ["SHARED_BY_THE_TESTS"], ignore_errors=True)
+# a sweep in one process of the tests must not find what another is writing; what pytest keeps of failed tests stays
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(
+    prefix="own-", dir=os.environ["SHARED_BY_THE_TESTS"]
+)
+# the account that runs PostgreSQL passes through
+for folder in (os.environ["SHARED_BY_THE_TESTS"], tempfile.tempdir):
+    os.chmod(folder, 0o711)
 # what tests put into an inbox is at rest; tests of uploads say otherwise
 os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", "0")
 settings.load_profile("soak" if os.environ.get("NEUROBALANCE_SOAK") else "short")

@@ -11,7 +11,6 @@ import gzip
 import os
 import shutil
 import struct
-import tempfile
 import weakref
 import zlib
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import polars as pl
 
 from schemas.export import Unreadable
+from schemas.store import spool_folder
 from tasks.readers.text import HEAD, read_head
 
 #: an export inflates to so many bytes at most: a hundred million results as text, while a full disk would
@@ -138,7 +138,7 @@ def _refuse_many(path: Path) -> None:
 def _inflated(path: Path, member: ZipInfo | None, whole: bool) -> Opened:
     """A file of ours with what the gzip (`member` None) or the member of the zip holds."""
     kind = "gzip" if member is None else "zip"
-    folder = Path(tempfile.mkdtemp(prefix="neurobalance-"))  # 0700
+    folder = spool_folder()
     made = Opened(folder / "export", kind, folder)
     try:
         head = _inflate(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings, SettingsError
-from schemas.store import sweep_spool
+from schemas.store import spool_folder, sweep_spool
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,8 @@ def test_an_access_key_without_its_secret_is_refused() -> None:
 
 
 def test_a_sweep_goes_on_where_a_run_removes_its_temporary_folder_meanwhile(tmp_path, monkeypatch) -> None:
-    gone, old = tmp_path / "neurobalance-gone", tmp_path / "neurobalance-old"
-    for folder in (gone, old):
-        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone, _ = spool_folder(), spool_folder()
     usual = Path.is_dir
 
     def looked(path: Path) -> bool:  # what another process does between the look and the sweep
@@ -83,7 +82,14 @@ def test_a_sweep_goes_on_where_a_run_removes_its_temporary_folder_meanwhile(tmp_
             path.rmdir()
         return found
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "is_dir", looked)
     assert sweep_spool(datetime.now(UTC) + timedelta(days=1)) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_leaves_folders_that_only_sound_like_ours(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    home = tmp_path / "neurobalance-home"
+    home.mkdir()
+    assert sweep_spool(datetime.now(UTC) + timedelta(days=1)) == 0
+    assert home.exists()
