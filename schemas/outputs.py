@@ -218,8 +218,9 @@ def pandera_schema(columns: tuple[Column, ...], coded: frozenset[str] = frozense
     )
 
 
-def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.Schema:
-    """The Arrow schema with descriptions, units and PHI marks on each field and `about` on the file."""
+@cache
+def arrow_fields(columns: tuple[Column, ...]) -> tuple[pyarrow.Field, ...]:
+    """The Arrow fields of a dataset, with description, unit, PHI mark and lineage mark on each."""
     import pyarrow
 
     plain = pl.DataFrame(schema=polars_schema(columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
@@ -233,14 +234,15 @@ def arrow_schema(columns: tuple[Column, ...], about: dict[str, str]) -> pyarrow.
                 metadata=said | {"lineage": str(column.lineage).lower()},
             )
         )
-    return pyarrow.schema(fields, metadata={f"neurobalance.{key}": value for key, value in about.items()})
+    return tuple(fields)
 
 
 def file_metadata(columns: tuple[Column, ...], about: dict[str, str]) -> dict[str, str]:
-    """The metadata of a Parquet file: `about`, and the `arrow_schema`."""
-    schema = arrow_schema(columns, about)
-    said = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    return said | said_schema(schema)
+    """The metadata of a Parquet file: `about`, and the Arrow schema with what is said of each column."""
+    import pyarrow
+
+    said = {f"neurobalance.{key}": value for key, value in about.items()}
+    return said | said_schema(pyarrow.schema(arrow_fields(columns), metadata=said))
 
 
 def datapackage(datasets: dict[str, tuple[Column, ...]]) -> dict:

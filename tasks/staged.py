@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 import polars as pl
 from deltalake.transaction import AddAction
@@ -15,7 +16,7 @@ from schemas import store as stores
 from schemas.parquet import said_schema
 from schemas.result import RECEIPT_SCHEMA, RESULT_SCHEMA
 from schemas.store import Store
-from tasks.codes import coded_frame, combinations, decoded
+from tasks.codes import coded_frame, combinations
 from tasks.snapshot import FOLDER, scan_files
 
 _STATISTICS = ("month", "sample_key", "export")
@@ -104,7 +105,15 @@ class Files:
 
 def _as_texts(frame: pl.DataFrame) -> dict[str, str]:
     """What makes a file say texts where the frame has codes."""
-    return said_schema(decoded(frame.clear()).to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
+    return _said(
+        tuple((name, pl.String() if isinstance(of, pl.Enum) else of) for name, of in frame.schema.items())
+    )
+
+
+@cache
+def _said(columns: tuple[tuple[str, pl.DataType], ...]) -> dict[str, str]:
+    plain = pl.DataFrame(schema=list(columns))
+    return said_schema(plain.to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
 
 
 def count(frame: pl.DataFrame) -> str:
