@@ -97,10 +97,15 @@ def measure(command: Sequence[str], environment: dict[str, str] | None = None) -
     return Measured(wall, used.ru_utime + used.ru_stime, max(peak, used.ru_maxrss * 1024), said)
 
 
+def module(name: str, inbox: Path, out: Path) -> list[str]:
+    """The command that runs a contestant."""
+    return [sys.executable, "-m", f"benchmarks.contestants.{name}", str(inbox), str(out)]
+
+
 def contestant(name: str, inbox: Path, out: Path) -> Measured:
     """Run one contestant into an empty folder."""
     shutil.rmtree(out, ignore_errors=True)
-    return measure([sys.executable, "-m", f"benchmarks.contestants.{name}", str(inbox), str(out)])
+    return measure(module(name, inbox, out))
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:

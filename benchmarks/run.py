@@ -6,6 +6,7 @@ WHAT is one of
   small-files   many exports of 200 rows in one backfill: --files 10000
   one-more      one new export of 200 rows into a ledger of --rows rows and --months months
   start         `neurobalance --help` and `check` on a small file
+  least         what reading and writing alone take of a run with --rows rows
 --write puts the figures into docs/performance.md.
 """
 
@@ -23,7 +24,7 @@ from benchmarks import report
 from benchmarks.compare import same
 from benchmarks.contestants import LAB
 from benchmarks.make_long_csv import long_csv, small_csvs
-from benchmarks.measure import ROOT, Measured, contestant, machine, measure, spread
+from benchmarks.measure import ROOT, Measured, contestant, machine, measure, module, spread
 from benchmarks.peer_tables import write_tables
 
 CONTESTANTS = ("floor", "neurobalance", "duckdb_sql", "pandas_pandera", "prefect")
@@ -147,9 +148,7 @@ def one_more(said: argparse.Namespace) -> str:
             contestant("neurobalance", inbox, out)
         # another seed: the ids are those of the oldest samples, so that one month is touched
         long_csv(ROWS_PER_SMALL_FILE, inbox / LAB / f"new-{turn}.csv", said.seed + turn + 1, months=1)
-        runs.append(
-            measure([sys.executable, "-m", "benchmarks.contestants.neurobalance", str(inbox), str(out)])
-        )
+        runs.append(measure(module("neurobalance", inbox, out)))
     work = [sum(wall for name, (wall, _) in run.said["stages"].items() if ":" not in name) for run in runs]
     written = runs[-1].said.get("written", {})
     shutil.rmtree(out)
@@ -180,12 +179,33 @@ def start(said: argparse.Namespace) -> str:
     return f"`{_command(said, f'--repeats {said.repeats}')}` on {machine()}.\n\n" + "\n".join(lines)
 
 
+def least(said: argparse.Namespace) -> str:
+    rows = said.rows[0]
+    inbox = _inbox(said.data, rows, said.months, said.seed)
+    out = said.data / "out"
+    runs: dict[str, list[Measured]] = {"floor": [], "neurobalance": [], "least": []}
+    _warm(inbox)
+    for _ in range(said.repeats):
+        for name in ("floor", "neurobalance"):
+            runs[name].append(contestant(name, inbox, out / name))
+        runs["least"].append(measure(module("least", inbox, out / "neurobalance")))
+    shutil.rmtree(out)
+    floor, ours = (spread([run.wall for run in runs[name]])[0] for name in ("floor", "neurobalance"))
+    alone = spread([sum(wall for wall, _ in run.said["stages"].values()) for run in runs["least"]])[0]
+    return (
+        f"`{_command(said, f'--rows {rows}', f'--repeats {said.repeats}')}` on {machine()}: together "
+        f"{alone:.1f} s, {alone / floor:.2f} times the floor ({floor:.1f} s); the whole run takes {ours:.1f} s, "
+        f"{ours / floor:.2f} times.\n\n{report.stages(runs, 'least')}"
+    )
+
+
 WHAT = {
     "side-by-side": side_by_side,
     "growth": growth,
     "small-files": small_files,
     "one-more": one_more,
     "start": start,
+    "least": least,
 }
 
 
