@@ -33,9 +33,9 @@ os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(
     prefix="own-", dir=os.environ["SHARED_BY_THE_TESTS"]
 )
-# the account that runs PostgreSQL passes through
-for folder in (os.environ["SHARED_BY_THE_TESTS"], tempfile.tempdir):
-    os.chmod(folder, 0o711)
+# other accounts pass through, as that which runs PostgreSQL, or make folders of their own in it
+os.chmod(os.environ["SHARED_BY_THE_TESTS"], 0o711)
+os.chmod(tempfile.tempdir, 0o1777)
 # what tests put into an inbox is at rest; tests of uploads say otherwise
 os.environ.setdefault("NEUROBALANCE_SETTLE_SECONDS", "0")
 settings.load_profile("soak" if os.environ.get("NEUROBALANCE_SOAK") else "short")
