@@ -24,7 +24,7 @@ from benchmarks import report
 from benchmarks.compare import same
 from benchmarks.contestants import LAB
 from benchmarks.make_long_csv import long_csv, small_csvs
-from benchmarks.measure import ROOT, Measured, contestant, machine, measure, module, spread
+from benchmarks.measure import ROOT, Measured, apart, contestant, machine, measure, module, spread
 from benchmarks.peer_tables import write_tables
 
 CONTESTANTS = ("floor", "neurobalance", "duckdb_sql", "pandas_pandera", "prefect")
@@ -66,7 +66,7 @@ def interleaved(
         if turn == 0:
             comparable = [name for name in names if name != "floor"]
             for name in comparable[1:]:
-                count = same(out / comparable[0], out / name)
+                count = apart(same, out / comparable[0], out / name)
                 tell(f"  {comparable[0]} and {name} gave the same {count} metrics")
     shutil.rmtree(out, ignore_errors=True)
     return runs
