@@ -128,7 +128,7 @@ def _metrics(now: Current, catalogue: Catalogue) -> pl.DataFrame:
     computed, about = compute(now, catalogue), _about_metrics(catalogue)
     return (
         computed.drop("sample_key")
-        .pipe(coded_frame, "metric", "reason")
+        .pipe(coded_frame, "metric", "reason", "basis", "component_unit")
         .hstack(taken(now.samples.drop("_at"), computed["_at"]))
         .hstack(taken(about.drop("metric"), places(computed["metric"], about["metric"])))
         .with_columns(

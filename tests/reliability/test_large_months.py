@@ -60,6 +60,38 @@ def test_a_month_in_parts_holds_the_same_rows_as_at_once(tmp_path, spool):
     assert list(spool.iterdir()) == []
 
 
+#: rows that make a month so large that it is divided, and give no metric: {} is the number of the sample that does
+WITHOUT_METRICS = {
+    "of the same sample": [
+        {"sample": "S{}", "analyte": "serotonin", "replicate": str(n)} for n in range(3 * FEW)
+    ],
+    "all quarantined": [{"sample": f"Q{n}", "analyte": "unobtainium"} for n in range(3 * FEW)],
+    "a specimen that no metric is defined in": [
+        {"sample": f"P{n}", "specimen": "platelets", "analyte": "serotonin"} for n in range(3 * FEW)
+    ],
+}
+
+
+@pytest.mark.parametrize("others", WITHOUT_METRICS)
+def test_a_month_is_published_whichever_of_its_parts_have_no_metric(tmp_path, spool, others):
+    # a sample's part is chosen by its id: of several, some stand in the first part and some in another
+    for number in range(8):
+        mine = [
+            {"sample": f"S{number}", "analyte": name, "value": "5"} for name in ("kynurenine", "tryptophan")
+        ]
+        rows = [
+            SERUM | {"collected_at": "2024-03-01 08:30"} | row for row in (*mine, *WITHOUT_METRICS[others])
+        ]
+        at_once, in_parts = (
+            Home(tmp_path / f"{name}-{number}", options={"id_key": KEY} | options)
+            for name, options in (("one", {}), ("other", {"rows_per_batch": FEW}))
+        )
+        for home in (at_once, in_parts):
+            home.ingest("north", table(*rows))
+        assert list(same(at_once.comparable(), in_parts.comparable())) == []
+        assert in_parts.output("metrics").filter(metric="kyn_trp")["value"].drop_nulls().to_list() == [1000.0]
+
+
 def test_the_parts_of_a_month_stand_in_an_order_that_arrival_does_not_change(tmp_path, spool):
     one, other = (Home(tmp_path / name, options={"rows_per_batch": FEW, "id_key": KEY}) for name in "ab")
     contents = list(exports())
