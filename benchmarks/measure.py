@@ -115,7 +115,7 @@ def contestant(name: str, inbox: Path, out: Path) -> Measured:
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
     """What a function gives, called in a process of its own: what is started from a process that has become large
-    counts as large as that one, whatever it does itself."""
+    counts as large as that one, whatever it does itself. Raises what the function raises."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(function, *arguments).result()
 

@@ -219,7 +219,7 @@ def pandera_schema(columns: tuple[Column, ...], coded: frozenset[str] = frozense
 
 
 @cache
-def arrow_fields(columns: tuple[Column, ...]) -> tuple[pyarrow.Field, ...]:
+def _arrow_fields(columns: tuple[Column, ...]) -> tuple[pyarrow.Field, ...]:
     """The Arrow fields of a dataset, with description, unit, PHI mark and lineage mark on each."""
     import pyarrow
 
@@ -242,7 +242,7 @@ def file_metadata(columns: tuple[Column, ...], about: dict[str, str]) -> dict[st
     import pyarrow
 
     said = {f"neurobalance.{key}": value for key, value in about.items()}
-    return said | said_schema(pyarrow.schema(arrow_fields(columns), metadata=said))
+    return said | said_schema(pyarrow.schema(_arrow_fields(columns), metadata=said))
 
 
 def datapackage(datasets: dict[str, tuple[Column, ...]]) -> dict:

@@ -116,7 +116,7 @@ def local_folder(store: Store, folder: str, ending: str) -> Iterator[Path]:
 
 def spool_folder() -> Path:
     """A new folder for temporary files that only this user can enter (0700). Whoever asks for it removes it; what a
-    killed process leaves is swept."""
+    killed process leaves is swept. Raises OSError."""
     return Path(tempfile.mkdtemp(prefix=_SPOOL))
 
 

@@ -33,8 +33,7 @@ def main() -> None:
     again = Settings(home=home / "again", id_key=ID_KEY)  # type: ignore[arg-type]
     files = snapshot.files.filter(pl.col("kind") == "result")
     for path in files["path"]:
-        rows = scan_files(settings.store, [path], None).collect()
-        rows = coded_frame(rows).rechunk()
+        rows = coded_frame(scan_files(settings.store, [path]).collect()).rechunk()
         with stages.stage("write the ledger's rows"):
             Files(again.store).write(rows)
     catalogue = load_catalogue()
